@@ -1,0 +1,97 @@
+"""See what every layer of a PyTorch network does to your data."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from layerlens._version import __version__
+
+if TYPE_CHECKING:
+    from layerlens import reducers, sinks, testing
+    from layerlens.embedding.embeddings import Embeddings
+    from layerlens.embedding.reduce import reduce
+    from layerlens.errors import (
+        ArgumentError,
+        DataError,
+        LayerlensError,
+        LayerlensWarning,
+        LayerSelectionError,
+        PluginError,
+        RecordingError,
+        ShapeError,
+        StoreError,
+    )
+    from layerlens.pipeline import embed
+    from layerlens.plugins.protocols import Reducer, Sink
+    from layerlens.recording.activations import Activations, LayerActivations
+    from layerlens.recording.probe import Probe
+    from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
+
+# Where each public name lives. They are imported when first asked for, so that
+# `import layerlens` costs nothing that is not used.
+_HOME = {
+    "Activations": "layerlens.recording.activations",
+    "ArgumentError": "layerlens.errors",
+    "DataError": "layerlens.errors",
+    "Embeddings": "layerlens.embedding.embeddings",
+    "LayerActivations": "layerlens.recording.activations",
+    "LayerEmbedding": "layerlens.records",
+    "LayerInfo": "layerlens.records",
+    "LayerSelectionError": "layerlens.errors",
+    "LayerlensError": "layerlens.errors",
+    "LayerlensWarning": "layerlens.errors",
+    "PluginError": "layerlens.errors",
+    "Probe": "layerlens.recording.probe",
+    "RecordingError": "layerlens.errors",
+    "Reducer": "layerlens.plugins.protocols",
+    "RunInfo": "layerlens.records",
+    "ShapeError": "layerlens.errors",
+    "Sink": "layerlens.plugins.protocols",
+    "StoreError": "layerlens.errors",
+    "embed": "layerlens.pipeline",
+    "reduce": "layerlens.embedding.reduce",
+}
+_SUBMODULES = ("reducers", "sinks", "testing")
+
+__all__ = [
+    "Activations",
+    "ArgumentError",
+    "DataError",
+    "Embeddings",
+    "LayerActivations",
+    "LayerEmbedding",
+    "LayerInfo",
+    "LayerSelectionError",
+    "LayerlensError",
+    "LayerlensWarning",
+    "PluginError",
+    "Probe",
+    "RecordingError",
+    "Reducer",
+    "RunInfo",
+    "ShapeError",
+    "Sink",
+    "StoreError",
+    "__version__",
+    "embed",
+    "reduce",
+    "reducers",
+    "sinks",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _SUBMODULES:
+        value = importlib.import_module(f"layerlens.{name}")
+    else:
+        raise AttributeError(f"module 'layerlens' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,23 @@
+"""The contract between layerlens and its reducers and sinks, and how they are found."""
+
+from layerlens.plugins.protocols import (
+    Reducer,
+    Sink,
+    SupportsInit,
+    SupportsNeighbors,
+    SupportsPartialFit,
+    SupportsSeries,
+    accepts,
+)
+from layerlens.plugins.registry import Registry
+
+__all__ = [
+    "Reducer",
+    "Registry",
+    "Sink",
+    "SupportsInit",
+    "SupportsNeighbors",
+    "SupportsPartialFit",
+    "SupportsSeries",
+    "accepts",
+]

@@ -1,0 +1,146 @@
+"""What a reducer and a sink must be able to do, and what they may be able to do besides.
+
+A plugin imports nothing of layerlens: it has these methods, and that is all.
+An optional ability is a protocol of its own. A class that has the methods has the ability,
+and one that does not is never asked, so there is no method that raises "not supported".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from layerlens.records import LayerEmbedding
+
+__all__ = [
+    "Reducer",
+    "Sink",
+    "SupportsInit",
+    "SupportsNeighbors",
+    "SupportsPartialFit",
+    "SupportsSeries",
+    "accepts",
+]
+
+Matrix = npt.NDArray[np.float32]
+
+
+@runtime_checkable
+class Reducer(Protocol):
+    """Turns a cloud of points into a picture of few dimensions.
+
+    Any scikit-learn transformer is one. The constructor stores its parameters and does nothing
+    else; ``n_components``, ``random_state`` and ``n_jobs`` are passed to it where it takes them.
+    After fitting, the attribute ``labels_`` of shape (n_samples,) is taken as the clusters, the
+    attribute ``notes_`` (a sequence of str) as what was done differently from what was asked
+    for, and the attribute ``metrics_`` (a mapping of str to float) as figures of its own.
+    """
+
+    def fit_transform(self, X: Matrix, y: Any = None) -> Any:
+        """Return coordinates of shape (n_samples, n_components) for X (n_samples, n_features)."""
+        ...
+
+
+@runtime_checkable
+class SupportsInit(Protocol):
+    """A reducer that can start from given coordinates, ``init`` of shape (n_samples, C)."""
+
+    def fit_transform(self, X: Matrix, y: Any = None, *, init: Matrix | None = None) -> Any:
+        """Return coordinates, having started from ``init`` where it is given."""
+        ...
+
+
+@runtime_checkable
+class SupportsNeighbors(Protocol):
+    """A reducer that can use nearest neighbours which were found already.
+
+    ``neighbors`` is a pair ``(indices, distances)`` of shape (n_samples, k), int32 and float32:
+    for each sample the k nearest others, itself not among them, nearest first, Euclidean.
+    The attribute or parameter ``n_neighbors_needed(n_samples)`` says how many it wants.
+    """
+
+    def n_neighbors_needed(self, n_samples: int) -> int:
+        """Return how many neighbours of each sample the reducer wants."""
+        ...
+
+    def fit_transform(
+        self,
+        X: Matrix,
+        y: Any = None,
+        *,
+        neighbors: tuple[npt.NDArray[np.int32], Matrix] | None = None,
+    ) -> Any:
+        """Return coordinates, using ``neighbors`` where they are given."""
+        ...
+
+
+@runtime_checkable
+class SupportsSeries(Protocol):
+    """A reducer that takes all layers of a run at once and keeps them comparable itself."""
+
+    def fit_transform_series(self, layers: Sequence[Matrix], y: Any = None) -> Sequence[Any]:
+        """Return one picture a layer, the same rows in all; layers have the same samples."""
+        ...
+
+
+@runtime_checkable
+class SupportsPartialFit(Protocol):
+    """A reducer that learns from batches and places samples afterwards."""
+
+    def partial_fit(self, X: Matrix, y: Any = None) -> Self:
+        """Learn from one batch."""
+        ...
+
+    def transform(self, X: Matrix) -> Any:
+        """Return the coordinates of a batch."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Writes pictures somewhere, one layer at a time.
+
+    A sink is made with a path and options, ``Sink(path, **options)``, which touches nothing.
+    It is a context manager: nothing lies under the final name before the block is left, and
+    leaving it on an exception leaves nothing there at all (what lay there before stays).
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+    """File endings that choose this sink, lower case, with the dot: ``(".npz",)``."""
+
+    def __enter__(self) -> Self: ...
+
+    def write(self, embedding: LayerEmbedding, /) -> None:
+        """Take one layer; layers come in depth order and share their ``run``."""
+        ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool | None: ...
+
+
+def accepts(function: Callable[..., Any], keyword: str) -> bool:
+    """Tell whether a callable has a parameter of that name.
+
+    ``isinstance`` with a protocol sees names of methods, not their parameters; abilities that
+    are a further parameter of a method are asked for with this.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # builtins without a signature
+        return False
+    parameter = parameters.get(keyword)
+    return parameter is not None and parameter.kind not in (
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+    )
