@@ -114,8 +114,10 @@ class RunInfo:
         classes = np.unique(self.labels)
         names = self.label_names
         if names and classes.dtype.kind in "iu" and classes.min() >= -1:
-            shown = ["unlabelled" if c < 0 else names[c] if c < len(names) else str(c)
-                     for c in classes.tolist()]
+            shown = [
+                "unlabelled" if c < 0 else names[c] if c < len(names) else str(c)
+                for c in classes.tolist()
+            ]
         else:
             shown = [str(c) for c in classes.tolist()]
         return classes, shown

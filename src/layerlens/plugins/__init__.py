@@ -9,9 +9,11 @@ from layerlens.plugins.protocols import (
     SupportsSeries,
     accepts,
 )
-from layerlens.plugins.registry import Registry
+from layerlens.plugins.registry import REDUCERS, SINKS, Registry
 
 __all__ = [
+    "REDUCERS",
+    "SINKS",
     "Reducer",
     "Registry",
     "Sink",

@@ -15,7 +15,7 @@ from typing import Any
 
 from layerlens.errors import LayerlensWarning, PluginError
 
-__all__ = ["Registry"]
+__all__ = ["REDUCERS", "SINKS", "Registry"]
 
 _OWN = "torch-layerlens"
 
@@ -170,3 +170,7 @@ class Registry:
 
 def _distribution(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "an unknown distribution"
+
+
+REDUCERS = Registry("layerlens.reducers", "reducer")
+SINKS = Registry("layerlens.sinks", "sink", extras={"figure": "figures"})

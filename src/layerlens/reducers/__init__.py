@@ -1,13 +1,12 @@
 """Reducers by name: what turns a layer's cloud of points into a picture."""
 
-from layerlens.plugins.registry import Registry
+from layerlens.plugins.registry import REDUCERS
 
-__all__ = ["available", "distributions", "factory", "get", "register", "registry", "unregister"]
+__all__ = ["available", "distributions", "factory", "get", "register", "unregister"]
 
-registry = Registry("layerlens.reducers", "reducer")
-available = registry.available
-distributions = registry.distributions
-factory = registry.factory
-get = registry.get
-register = registry.register
-unregister = registry.unregister
+available = REDUCERS.available
+distributions = REDUCERS.distributions
+factory = REDUCERS.factory
+get = REDUCERS.get
+register = REDUCERS.register
+unregister = REDUCERS.unregister

@@ -1,13 +1,12 @@
 """Sinks by name: what writes pictures to files and elsewhere."""
 
-from layerlens.plugins.registry import Registry
+from layerlens.plugins.registry import SINKS
 
-__all__ = ["available", "distributions", "factory", "get", "register", "registry", "unregister"]
+__all__ = ["available", "distributions", "factory", "get", "register", "unregister"]
 
-registry = Registry("layerlens.sinks", "sink", extras={"figure": "figures"})
-available = registry.available
-distributions = registry.distributions
-factory = registry.factory
-get = registry.get
-register = registry.register
-unregister = registry.unregister
+available = SINKS.available
+distributions = SINKS.distributions
+factory = SINKS.factory
+get = SINKS.get
+register = SINKS.register
+unregister = SINKS.unregister
