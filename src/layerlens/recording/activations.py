@@ -1,0 +1,251 @@
+"""What was recorded: for every layer, one row a sample."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.errors import LayerSelectionError
+from layerlens.recording.rows import Rows
+from layerlens.records import LayerInfo, RunInfo
+
+__all__ = ["Activations", "LayerActivations"]
+
+Array = npt.NDArray[Any]
+
+
+class LayerActivations:
+    """The rows of one layer: array-like, of shape (n_rows, width).
+
+    ``np.asarray(layer)`` gives all rows, without a copy where they lie in one piece; indexing
+    reads only what is asked for. Do not write into them.
+
+    Attributes
+    ----------
+    info : LayerInfo
+        The layer's name, module type, native width and shape, readout.
+    rows : ndarray of shape (n_rows,), int64, or None
+        Which samples of the run the rows are; None where they are all of them, in order.
+        A module that is called twice in some batches only has fewer rows in ``name:1``.
+    ids : ndarray of shape (n_rows,)
+        Identifiers of the rows' samples.
+    sketch : str or None
+        How the rows were made narrower, such as ``"fold 18432 -> 2048, seed 0"``; None where
+        they are the values themselves.
+    cache : dict
+        What was derived from the rows and may be used again, such as nearest neighbours.
+    """
+
+    def __init__(
+        self,
+        info: LayerInfo,
+        values: Rows,
+        *,
+        ids: Array,
+        rows: Array | None = None,
+        sketch: str | None = None,
+    ) -> None:
+        self.info = info
+        self.ids = ids
+        self.rows = rows
+        self.sketch = sketch
+        self.cache: dict[str, Any] = {}
+        self._values = values
+        self._count = values.count
+        values.readers.add(self)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_rows, width): width is that of the sketch, where there is one."""
+        return self._count, self._values.width
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the rows."""
+        return self._values.dtype
+
+    @property
+    def ndim(self) -> int:
+        """2."""
+        return 2
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the rows take."""
+        return self._count * self._values.width * self.dtype.itemsize
+
+    @property
+    def dim(self) -> int:
+        """Native width: values per sample before the sketch."""
+        return self.info.dim
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the layer's output for one sample."""
+        return self.info.output_shape
+
+    @property
+    def module_type(self) -> str:
+        """Class of the module."""
+        return self.info.module_type
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(np.asarray(self))
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if copy is not True:
+            self._values.consolidate()
+        rows = self._values.array(0, self._count)
+        if dtype is not None and np.dtype(dtype) != rows.dtype:
+            if copy is False:
+                raise ValueError(f"cannot give {rows.dtype} rows as {np.dtype(dtype)} uncopied")
+            return rows.astype(dtype)
+        return rows.copy() if copy else rows
+
+    def __getitem__(self, key: Any) -> Any:
+        first, rest = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
+        if isinstance(first, int | np.integer):
+            place = int(first) + (self._count if first < 0 else 0)
+            if not 0 <= place < self._count:
+                raise IndexError(f"row {first} of {self._count}")
+            return self._values.array(place, place + 1)[(0, *rest)]
+        if isinstance(first, slice):
+            start, stop, step = first.indices(self._count)
+            if step > 0:
+                rows = self._values.array(start, max(start, stop))[::step]
+                return rows[(slice(None), *rest)] if rest else rows
+        return np.asarray(self)[key]
+
+    def __repr__(self) -> str:
+        kept = f" -> {self.shape[1]} sketched" if self.sketch else ""
+        return f"{self.info.title}  {len(self)} x {self.dim}{kept}, {self.dtype}, {_size(self)}"
+
+
+class Activations(Mapping[str, LayerActivations]):
+    """What was recorded of a run, layer by layer in the order in which layers were called.
+
+    Made by `Probe`. All layers have the same samples in the same order, but for layers that were
+    not called for every sample (see `LayerActivations.rows`).
+
+    Attributes
+    ----------
+    run : RunInfo
+        What all layers share.
+    meta : dict
+        How the record was made: the model's class and size, selection, readout, sketch, seed,
+        versions, and ``"skipped"``, which layers gave nothing and why.
+    """
+
+    def __init__(
+        self, layers: Mapping[str, LayerActivations], run: RunInfo, meta: Mapping[str, Any]
+    ) -> None:
+        self._layers = dict(layers)
+        self.run = replace(run, layers={name: one.info for name, one in layers.items()})
+        self.meta = dict(meta)
+
+    def __getitem__(self, name: str) -> LayerActivations:
+        try:
+            return self._layers[name]
+        except KeyError:
+            known = ", ".join(map(repr, list(self._layers)[:12]))
+            more = ", ..." if len(self._layers) > 12 else ""
+            raise UnknownLayerError(
+                f"no layer {name!r} was recorded; there are: {known or 'none'}{more}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self.run.n_samples
+
+    @property
+    def ids(self) -> Array:
+        """Identifiers of the samples, shape (n_samples,)."""
+        return self.run.ids
+
+    @property
+    def labels(self) -> Array | None:
+        """Classes of the samples, shape (n_samples,), or None."""
+        return self.run.labels
+
+    @property
+    def columns(self) -> Mapping[str, Array]:
+        """Further facts of the samples, by name, each of shape (n_samples,)."""
+        return self.run.columns
+
+    @property
+    def thumbnails(self) -> Array | None:
+        """Small pictures of the inputs, (n_samples, height, width, 1 or 3) uint8, or None."""
+        return self.run.thumbnails
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the rows of all layers take."""
+        return sum(layer.nbytes for layer in self._layers.values())
+
+    def __repr__(self) -> str:
+        model = self.meta.get("model", "a model")
+        head = (
+            f"Activations of {model}: {self.n_samples} samples, {len(self)} layers, {_size(self)}"
+        )
+        lines = _table(self, limit=40)
+        return "\n".join([head, *(f"  {line}" for line in lines)])
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in _cells(layer)) + "</tr>"
+            for layer in self._layers.values()
+        )
+        head = "".join(
+            f"<th>{text}</th>" for text in ("layer", "type", "rows", "width", "kept", "size")
+        )
+        return (
+            f"<p>{html.escape(self._headline())}</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
+        )
+
+
+class UnknownLayerError(LayerSelectionError, KeyError):
+    """A layer that was not recorded: a `KeyError` too, as a mapping must raise."""
+
+    def __str__(self) -> str:
+        # KeyError would show the message's repr
+        return str(self.args[0])
+
+
+def _cells(layer: LayerActivations) -> list[str]:
+    kept = str(layer.shape[1]) if layer.sketch else "all"
+    info = layer.info
+    return [info.title, info.module_type, str(len(layer)), str(layer.dim), kept, _size(layer)]
+
+
+def _table(activations: Activations, limit: int) -> list[str]:
+    layers = list(activations.values())
+    lines = [repr(layer) for layer in layers]
+    if len(lines) > limit:
+        half = limit // 2
+        lines = [*lines[:half], f"... {len(lines) - 2 * half} more ...", *lines[-half:]]
+    return lines
+
+
+def _size(of: Any) -> str:
+    size = float(of.nbytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"

@@ -1,0 +1,116 @@
+"""The batch under way: its size, what was called in it, and who made which tensor."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from layerlens.recording import structure
+from layerlens.recording.layout import puts_batch_second
+from layerlens.recording.samples import Annotation
+
+__all__ = ["Batch", "Makers", "batch_size", "is_calling_itself"]
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch on its way through the model.
+
+    Parameters
+    ----------
+    size : int or None
+        Number of samples; None until the first output tells.
+    annotation : Annotation or None
+        What the user said of it.
+    announced : bool
+        Whether the user called `Probe.annotate` for it.
+    depth : int
+        How many calls of the model are under way: 0 where only parts of it are called.
+    calls : dict of str to int
+        How often each layer was called.
+    first : str or None
+        The layer whose output began the batch, where the model's own call did not.
+    """
+
+    size: int | None = None
+    annotation: Annotation | None = None
+    announced: bool = False
+    depth: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+    first: str | None = None
+
+    def next_call(self, layer: str) -> int:
+        """Count one more call of a layer and return how many there were before."""
+        before = self.calls.get(layer, 0)
+        self.calls[layer] = before + 1
+        return before
+
+
+def batch_size(module: nn.Module, args: Any, kwargs: Any) -> int | None:
+    """Return the number of samples that a module is called with: the first tensor's length.
+
+    A tensor that stands by itself counts before one inside a list, which may be one sample.
+    """
+    given = [*args, *kwargs.values()]
+    loose = (value for value in given if isinstance(value, torch.Tensor))
+    first = next((value for value in loose if value.ndim), None)
+    if first is None:
+        nested = (tensor for _, tensor in structure.tensors(given) if tensor.ndim)
+        first = next(nested, None)
+    if first is None:
+        return None
+    return first.shape[1 if first.ndim > 2 and puts_batch_second(module) else 0]
+
+
+def is_calling_itself(model: nn.Module) -> bool:
+    """Tell whether two calls of the model are on the stack, one inside the other."""
+    frame: FrameType | None = sys._getframe(1)
+    calls = 0
+    while frame is not None and calls < 2:
+        if frame.f_code.co_name == "_call_impl" and frame.f_locals.get("self") is model:
+            calls += 1
+        frame = frame.f_back
+    return calls == 2
+
+
+class Makers:
+    """Remembers which tensors modules put out, to tell a new tensor from one passed on.
+
+    A tensor that was changed in place since is a new one: ``y = self.bn(x); y += x`` makes a sum
+    of what the layer made.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
+
+    def clear(self) -> None:
+        """Forget all tensors."""
+        self._made.clear()
+
+    def note(self, tensor: torch.Tensor) -> None:
+        """Remember that a module put out this tensor, as it is now."""
+        self._made[id(tensor)] = (weakref.ref(tensor), _state(tensor))
+
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """Tell whether a module put out this very tensor, as it is now."""
+        ref, state = self._made.get(id(tensor), (None, None))
+        if ref is None or ref() is not tensor:  # the id of a tensor that is gone comes again
+            return False
+        now = _state(tensor)
+        if isinstance(now, torch.Tensor):
+            return isinstance(state, torch.Tensor) and torch.equal(now, state)
+        return bool(now == state)
+
+
+def _state(tensor: torch.Tensor) -> Any:
+    """Return what changes when a tensor is written: its version, or a sample of its values."""
+    if not tensor.is_inference():
+        return tensor._version
+    # tensors of inference mode count no versions
+    return tensor[tuple(slice(None, None, max(1, size // 4)) for size in tensor.shape)].clone()

@@ -1,0 +1,210 @@
+"""How a batch is given to a model: what of it goes in, and what is said of its samples."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from layerlens.errors import RecordingError
+from layerlens.recording.samples import Annotation, looks_like_images
+
+__all__ = ["Fed", "as_batches", "class_names", "expected_samples", "feed"]
+
+_LABELS = ("labels", "label", "y", "target", "targets")
+_IDS = ("ids", "id")
+_BATCH = 64
+
+
+@dataclass(slots=True)
+class Fed:
+    """A batch, taken apart.
+
+    Parameters
+    ----------
+    args : tuple
+        Positional arguments of the model.
+    kwargs : dict
+        Keyword arguments of the model.
+    annotation : Annotation
+        What the batch says of its samples.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    annotation: Annotation = field(default_factory=Annotation)
+
+
+def as_batches(batches: Any) -> Iterable[Any]:
+    """Return something that yields batches.
+
+    A tensor or array, a pair ``(X, y)`` of them, and a dataset are cut into batches of 64, since
+    iterating over them would yield single samples; anything else is iterated over.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be iterated over.
+    """
+    if isinstance(batches, np.ndarray):
+        batches = torch.from_numpy(batches)
+    if isinstance(batches, torch.Tensor):
+        return torch.split(batches, _BATCH)
+    if isinstance(batches, tuple) and len(batches) == 2 and _is_labelled_data(*batches):
+        return _split_pair(*batches)
+    if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
+        # a generator of its own: a loader draws a seed from the global one
+        return DataLoader(batches, batch_size=_BATCH, generator=torch.Generator())
+    if isinstance(batches, Mapping) or not isinstance(batches, Iterable):
+        raise TypeError(
+            "batches is an iterable of batches, such as a DataLoader, or a tensor, a pair (X, y) "
+            f"or a dataset; got {type(batches).__name__}. For one batch, pass [batch]"
+        )
+    return batches
+
+
+def _is_labelled_data(x: Any, y: Any) -> bool:
+    if not all(isinstance(one, torch.Tensor | np.ndarray) for one in (x, y)):
+        return False
+    return x.ndim > 1 and y.ndim == 1 and len(x) == len(y)
+
+
+def _split_pair(x: Any, y: Any) -> Iterator[tuple[torch.Tensor, Any]]:
+    x = torch.as_tensor(x)
+    for start in range(0, len(x), _BATCH):
+        yield x[start : start + _BATCH], y[start : start + _BATCH]
+
+
+def expected_samples(batches: Any) -> int | None:
+    """Return how many samples will come, where something says so."""
+    if isinstance(batches, torch.Tensor | np.ndarray):
+        return len(batches)
+    if isinstance(batches, tuple) and len(batches) == 2 and _is_labelled_data(*batches):
+        return len(batches[0])
+    try:
+        return len(batches.dataset if hasattr(batches, "dataset") else batches.dataset_size)
+    except (AttributeError, TypeError):
+        return (
+            len(batches) if isinstance(batches, Dataset) and hasattr(batches, "__len__") else None
+        )
+
+
+def class_names(batches: Any) -> tuple[str, ...] | None:
+    """Return the names of the classes where the data set has them, torchvision's way."""
+    names = getattr(getattr(batches, "dataset", batches), "classes", None)
+    if isinstance(names, Sequence) and names and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    return None
+
+
+def feed(model: nn.Module, batch: Any) -> Fed:
+    """Take a batch apart.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model that will be called.
+    batch : Tensor, ndarray, (x, y, ...), or mapping
+        Of a tuple or list the first entry goes in, a second one is the labels if it is one
+        integer or string a sample. Of a mapping, what the model's ``forward`` has as parameters
+        goes in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is the labels
+        and under ``ids``, ``id`` the ids; anything else with one value a sample becomes a
+        column.
+
+    Raises
+    ------
+    RecordingError
+        If nothing of the batch can go into the model.
+    """
+    device = next((p.device for p in model.parameters()), None)
+    if isinstance(batch, np.ndarray):
+        batch = torch.from_numpy(batch)
+    if isinstance(batch, torch.Tensor):
+        return Fed((_to(batch, device),), annotation=_annotation(batch))
+    if isinstance(batch, Mapping):
+        return _feed_mapping(model, batch, device)
+    if isinstance(batch, tuple | list) and batch:
+        if isinstance(batch[0], Mapping):
+            fed = _feed_mapping(model, batch[0], device)
+        elif isinstance(batch[0], torch.Tensor | np.ndarray):
+            fed = feed(model, batch[0])
+        else:
+            raise RecordingError(_cannot(model, batch))
+        if len(batch) > 1 and _is_labels(batch[1]):
+            fed.annotation.update(Annotation.of(labels=batch[1]))
+        return fed
+    raise RecordingError(_cannot(model, batch))
+
+
+def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fed:
+    parameters = inspect.signature(model.forward).parameters
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    fed = Fed()
+    size = next((len(v) for v in batch.values() if isinstance(v, torch.Tensor) and v.ndim), 0)
+    facts: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
+    for key, value in batch.items():
+        if key in _LABELS and _is_labels(value):
+            facts["labels"] = value
+        elif key in _IDS and _is_labels(value):
+            facts["ids"] = value
+        elif key in parameters or (open_ended and isinstance(value, torch.Tensor)):
+            fed.kwargs[key] = _to(value, device)
+        elif _is_column(value, size):
+            columns[str(key)] = value
+    if not any(isinstance(value, torch.Tensor) for value in fed.kwargs.values()):
+        raise RecordingError(_cannot(model, batch))
+    image = next((value for value in fed.kwargs.values() if looks_like_images(value)), None)
+    fed.annotation = Annotation.of(inputs=image, columns=columns, **facts)
+    return fed
+
+
+def _annotation(inputs: torch.Tensor) -> Annotation:
+    return Annotation.of(inputs=inputs if looks_like_images(inputs) else None)
+
+
+def _is_labels(value: Any) -> bool:
+    """Tell whether a value is one class a sample."""
+    if isinstance(value, torch.Tensor):
+        return value.ndim == 1 and not value.is_floating_point() and not value.is_complex()
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.dtype.kind in "iubUS"
+    return isinstance(value, tuple | list) and all(isinstance(one, str | int) for one in value)
+
+
+def _is_column(value: Any, size: int) -> bool:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return value.ndim == 1 and len(value) == size
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == size
+        and all(isinstance(one, str | int | float) for one in value)
+    )
+
+
+def _to(value: Any, device: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    return value.to(device) if isinstance(value, torch.Tensor) and device is not None else value
+
+
+def _cannot(model: nn.Module, batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        has = f"a {type(batch).__name__} with {', '.join(map(repr, batch)) or 'nothing in it'}"
+    elif isinstance(batch, tuple | list):
+        inside = ", ".join(type(one).__name__ for one in batch[:4])
+        has = f"a {type(batch).__name__} of {inside or 'nothing'}"
+    else:
+        has = f"a {type(batch).__name__}"
+    wanted = ", ".join(inspect.signature(model.forward).parameters)
+    return (
+        f"cannot tell how to feed {has} to {type(model).__name__}.forward({wanted}). A batch is a "
+        "tensor, (x, y), or a mapping of forward's parameters; for anything else pass "
+        "run(..., forward=lambda model, batch: model(...))"
+    )

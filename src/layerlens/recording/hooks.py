@@ -1,0 +1,107 @@
+"""Putting hooks on a model and taking them off again, whatever happens in between."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["Hooks", "compiled_runs_eagerly", "in_backward", "is_compiled", "untouchable"]
+
+
+class _Hook:
+    """A hook that leads to a method of a probe, and nowhere in a copy of the model."""
+
+    def __init__(self, owner: Hooks, function: Callable[..., None]) -> None:
+        self.owner = owner
+        self._function = function
+
+    def __call__(self, *args: Any) -> None:
+        self._function(*args)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
+        return _nothing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _get_nothing, ()
+
+
+def _nothing(*args: Any) -> None:
+    """Stand in for a hook in a copy of the model: the copy is not recorded."""
+
+
+def _get_nothing() -> Callable[..., None]:
+    return _nothing
+
+
+class Hooks:
+    """The hooks that one probe has on one model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+
+    def before(self, module: nn.Module, function: Callable[..., None]) -> None:
+        """Call ``function(module, args, kwargs)`` before each forward of a module."""
+        hook = _Hook(self, function)
+        self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+
+    def after(
+        self, module: nn.Module, function: Callable[..., None], *, always: bool = False
+    ) -> None:
+        """Call ``function(module, args, output)`` after each forward, also a failed one."""
+        hook = _Hook(self, function)
+        self._handles.append(module.register_forward_hook(hook, always_call=always))
+
+    def remove(self) -> None:
+        """Take every hook off; safe to call again."""
+        while self._handles:
+            self._handles.pop().remove()
+        # an interrupt between a registration and its note above leaves a hook without a handle
+        for module in self._model.modules():
+            for table in (module._forward_hooks, module._forward_pre_hooks):
+                for key in [key for key, hook in table.items() if self._is_mine(hook)]:
+                    del table[key]
+
+    def _is_mine(self, hook: Any) -> bool:
+        return isinstance(hook, _Hook) and hook.owner is self
+
+
+def compiled_runs_eagerly(stack: ExitStack, compiled: bool) -> None:
+    """Have compiled code run as it was written until the stack closes.
+
+    `torch.compile` ignores hooks that come after compilation. Nothing is done where the compiler
+    was never loaded, since then nothing can have been compiled.
+    """
+    if compiled or "torch._dynamo" in sys.modules:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Tell whether a model or a part of it is the result of `torch.compile`."""
+    return any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+
+
+def in_backward() -> bool:
+    """Tell whether this thread is in a backward pass, where a checkpoint runs forward again."""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
+def untouchable(tensor: torch.Tensor) -> str | None:
+    """Say why a tensor's values cannot be read, or None if they can."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return "it lives inside a torch.func transform (vmap, grad, ...)"
+    if tensor.is_meta or type(tensor).__name__ in ("FakeTensor", "FunctionalTensor"):
+        return "it has no values (meta or fake tensor)"
+    if tensor.is_nested:
+        return "it is a nested tensor; pass readout= a callable that pads it"
+    if tensor.layout != torch.strided:
+        return f"its layout is {tensor.layout}"
+    return None

@@ -1,0 +1,400 @@
+"""The probe: hooks on, records out, hooks off."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from layerlens._version import __version__
+from layerlens.errors import ArgumentError, LayerlensWarning, RecordingError
+from layerlens.progress import Progress
+from layerlens.recording import feeding
+from layerlens.recording.activations import Activations
+from layerlens.recording.capture import Capture
+from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.readout import ReadoutSpec, readouts_for
+from layerlens.recording.record import Record
+from layerlens.recording.samples import Annotation
+from layerlens.recording.selection import (
+    INPUT,
+    Selection,
+    Selector,
+    as_selector,
+    is_scripted,
+    select,
+)
+from layerlens.recording.sketch import check_sketch
+
+__all__ = ["Probe"]
+
+
+class Probe:
+    """Record what the layers of a model put out, one row a sample.
+
+    The model runs as it always does, in your own loop or through `run`; its outputs, gradients,
+    buffers, random state and mode are the same as without a probe. Values are read and copied
+    inside the hook, so an operation that changes an output in place afterwards changes nothing
+    of what was recorded, and no graph is kept.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any model, on any device. A model that was compiled runs uncompiled while the probe is
+        open, since `torch.compile` ignores hooks that come after it.
+    layers : str, type, module, callable, or iterable of these, default "*"
+        What to record: a glob over the names of ``model.named_modules()`` (``*`` also matches
+        dots), a module type, a module, a predicate ``(name, module) -> bool``, or a list of
+        these. ``"*"`` is every leaf module, and every other module that puts out a tensor
+        which no module inside of it put out last: residual blocks count, a plain `Sequential`
+        does not. ``"input"`` is the model's own input. A further tensor of an output that is a
+        structure is reached as ``"name[1]"`` or ``'name["aux"]'``; otherwise the first floating
+        one is taken.
+    readout : str, callable, or mapping, default "flatten"
+        How an output becomes a row of D values. ``"flatten"``: all values. ``"pool"`` and
+        ``"max"``: the mean or maximum over all positions, one value a channel. ``"token:K"``:
+        the K-th token of (batch, tokens, channels). A callable ``(Tensor) -> (B, D)``. A mapping
+        of globs to these: the first glob that matches a layer's name counts.
+    sketch : "auto", int or None, default "auto"
+        ``"auto"``: rows wider than 4,096 are sketched to 2,048 values, which keep distances
+        (`layerlens.recording.sketch`). A width: rows wider than it are sketched to it. None:
+        rows as they are.
+    call : {"each", "last"}, default "each"
+        A module that is called k times in one forward is recorded as ``name``, ``name:1``, …, or
+        only its last call is.
+    capture : {"output", "input"}, default "output"
+        Record what modules put out, or what goes into them (then ``"*"`` is the leaf modules).
+    dtype : {"float32", "float16", "float64"}, default "float32"
+        Of the rows.
+    store : None
+        Reserved: records are kept in memory.
+    random_state : int, default 0
+        Seed of the sketches. Records of one seed fit together.
+
+    Attributes
+    ----------
+    layers : list of str
+        Names of the layers recorded so far, in the order of the first call.
+    activations : Activations
+        What was recorded so far.
+
+    Raises
+    ------
+    LayerSelectionError
+        If a selector matches nothing.
+    ArgumentError
+        If an argument is not one of those above.
+    RecordingError
+        If the model takes no hooks (TorchScript).
+
+    Notes
+    -----
+    Each ``with`` block starts a new record. Calls count in the thread that opened the block, so
+    threads that run one model record each its own.
+
+    A batch is one forward of the model. Where only parts of the model are called
+    (``model.encoder(x)``), call `annotate` before each batch, without arguments if there is
+    nothing to say, or put the probe on that part.
+
+    `torch.nn.TransformerEncoder` has a fused path for inference which PyTorch leaves while any
+    hook is on it; its outputs then differ by rounding.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> with Probe(model) as probe:
+    ...     for batch in torch.zeros(6, 4).split(3):
+    ...         _ = model(batch)
+    >>> probe.layers
+    ['0', '1', '2']
+    >>> probe.activations["0"].shape
+    (6, 8)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Selector = "*",
+        *,
+        readout: ReadoutSpec = "flatten",
+        sketch: str | int | None = "auto",
+        call: str = "each",
+        capture: str = "output",
+        dtype: str = "float32",
+        store: None = None,
+        random_state: int = 0,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        if is_scripted(model):
+            raise RecordingError(
+                f"{type(model).__name__} is TorchScript, which takes no hooks; probe the model "
+                "that it was scripted or traced from"
+            )
+        check_sketch(sketch)
+        if store is not None:
+            raise ArgumentError(
+                f"store={store!r}: this version keeps records in memory; leave store out, and "
+                "reduce them with sketch= or readout='pool' where memory is short"
+            )
+        # a compiled model wraps the one that it was made from
+        original = getattr(model, "_orig_mod", model)
+        self.model = model
+        self._root: nn.Module = original if isinstance(original, nn.Module) else model
+        self._selector: Selector = as_selector(layers)
+        self._readout = readout
+        self._sketch = sketch
+        self._call = _one_of("call", call, ("each", "last"))
+        self._what = _one_of("capture", capture, ("output", "input"))
+        self._dtype = _one_of("dtype", _dtype_name(dtype), ("float32", "float16", "float64"))
+        self._random_state = int(random_state)
+        self._stack: ExitStack | None = None
+        self._capture = self._new_capture(previous=None)
+        self._label_names: tuple[str, ...] | None = None
+
+    def _new_capture(self, previous: Record | None) -> Capture:
+        """Find what is selected, so that a mistyped name fails here and not in the forward."""
+        found = select(self._root, self._selector)
+        self._scripted = [t.name for t in found.targets if is_scripted(t.module)]
+        targets = tuple(
+            target
+            for target in found.targets
+            if target.name not in self._scripted
+            # a block's input is the input of its first layer, which is recorded
+            and not (self._what == "input" and target.only_new and any(target.module.children()))
+        )
+        if self._scripted and not targets and not found.model_input:
+            raise RecordingError(
+                f"{', '.join(map(repr, self._scripted))} of {type(self._root).__name__} is "
+                "TorchScript, which takes no hooks; probe the module that it was made from"
+            )
+        self._named = found.named
+        names = [target.name for target in targets] + [INPUT] * found.model_input
+        return Capture(
+            self._root,
+            Selection(targets, found.model_input, found.named),
+            readouts_for(self._readout, names),
+            Record(
+                sketch=self._sketch,
+                dtype=self._dtype,
+                random_state=self._random_state,
+                previous=previous,
+            ),
+            last_call_only=self._call == "last",
+        )
+
+    def __enter__(self) -> Self:
+        if self._stack is not None:
+            raise RecordingError("this probe is open already; to nest probes, make a second one")
+        self._capture = self._new_capture(previous=self._capture.record)
+        self._label_names = None
+        with ExitStack() as stack:
+            hooks = Hooks(self._root)
+            stack.callback(hooks.remove)
+            compiled_runs_eagerly(stack, is_compiled(self.model))
+            self._capture.attach(hooks, inputs=self._what == "input")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        stack, self._stack = self._stack, None
+        if stack is None:
+            return
+        try:
+            stack.close()
+        finally:
+            if exc_type is None:
+                self._capture.end_batch()
+            else:
+                self._capture.drop_batch()
+        if exc_type is None:
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say once, at the end, what was left out."""
+        capture = self._capture
+        skipped = capture.skipped
+        for name in self._scripted:
+            skipped.setdefault(name, "it is TorchScript, which takes no hooks")
+        samples = capture.record.samples.count
+        for name in sorted(self._named - capture.called() - {INPUT}) if samples else ():
+            skipped.setdefault(name, "it was never called")
+        said = []
+        if skipped:
+            listed = "; ".join(f"{name!r} ({why})" for name, why in skipped.items())
+            said.append(f"without a record: {listed}")
+        if capture.foreign_calls:
+            said.append(
+                f"{capture.foreign_calls} calls came from other threads than the one that opened "
+                "the probe and were not recorded; open a probe in each thread"
+            )
+        elif not samples:
+            said.append(
+                f"nothing was recorded: {type(self._root).__name__} was not called while the probe "
+                "was open"
+            )
+        elif capture.next_annotation is not None and len(capture.next_annotation):
+            said.append("the last annotate was followed by no forward")
+        for text in said:
+            warnings.warn(text, LayerlensWarning, stacklevel=3)
+
+    def annotate(
+        self, labels: Any = None, ids: Any = None, inputs: Any = None, **columns: Any
+    ) -> None:
+        """Say what is known of the samples of the next forward.
+
+        Parameters
+        ----------
+        labels : array-like of shape (B,), integers or strings, optional
+            Classes.
+        ids : array-like of shape (B,), integers or strings, optional
+            Identifiers. Without them, samples are numbered in the order of the run.
+        inputs : Tensor of shape (B, C, H, W) or (B, H, W), optional
+            Images; thumbnails of them are kept.
+        **columns : array-like of shape (B,)
+            Further facts.
+
+        Raises
+        ------
+        ShapeError
+            If something is not one value a sample, or not of the same length as the rest. If the
+            next batch has another number of samples, its forward raises, before anything of it
+            is recorded.
+        RecordingError
+            If the probe is not open.
+        """
+        if self._stack is None:
+            raise RecordingError("annotate works while the probe is open: with Probe(...) as probe")
+        self._capture.announce(Annotation.of(labels, ids, inputs, columns))
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers recorded so far, in the order of the first call."""
+        return list(self._capture.record.layers)
+
+    @property
+    def activations(self) -> Activations:
+        """What was recorded up to the last whole batch."""
+        readout = self._readout
+        meta: dict[str, Any] = {
+            "model": type(self._root).__name__,
+            "n_parameters": sum(p.numel() for p in self._root.parameters() if not is_lazy(p)),
+            "layers": self._selector if isinstance(self._selector, str) else repr(self._selector),
+            "readout": readout if isinstance(readout, str) else repr(readout),
+            "sketch": self._sketch,
+            "call": self._call,
+            "capture": self._what,
+            "dtype": self._dtype,
+            "random_state": self._random_state,
+            "skipped": dict(self._capture.skipped),
+            "versions": {"layerlens": __version__, "torch": str(torch.__version__)},
+        }
+        return self._capture.record.activations(meta, self._label_names)
+
+    def run(
+        self,
+        batches: Iterable[Any],
+        *,
+        progress: bool = False,
+        limit: int | None = None,
+        forward: Callable[[nn.Module, Any], Any] | None = None,
+    ) -> Activations:
+        """Send batches through the model and record them.
+
+        The model runs under `torch.no_grad` and in eval mode; every module's own mode is
+        restored afterwards.
+
+        Parameters
+        ----------
+        batches : iterable, Tensor, (X, y), or Dataset
+            Yields batches: a tensor, ``(x, y)`` with labels y, a dict or a ``BatchEncoding`` whose
+            entries are parameters of the model's ``forward``. Integer or string ``y`` become
+            labels; images become thumbnails. Tensors go to the model's device.
+        progress : bool, default False
+            Show how far it is, on standard error.
+        limit : int, optional
+            Stop after that many samples.
+        forward : callable, optional
+            ``forward(model, batch)`` calls the model, in place of what is described above. All
+            calls that it makes are one batch, so a module that it calls again is ``name:1``.
+
+        Returns
+        -------
+        Activations
+            Also in `activations`, with the whole batches up to a failure.
+
+        Raises
+        ------
+        RecordingError
+            If there is no batch, or one that cannot be fed.
+        ShapeError
+            If a layer's width changes from batch to batch.
+        """
+        if limit is not None and limit < 1:
+            raise ArgumentError(f"limit is a number of samples, 1 or more; got {limit}")
+        totals = [n for n in (feeding.expected_samples(batches), limit) if n is not None]
+        total = min(totals, default=None)
+        modes = [(module, module.training) for module in self.model.modules()]
+        with ExitStack() as stack:
+            stack.callback(_restore_modes, modes)
+            self.model.eval()
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(self)
+            capture, samples = self._capture, self._capture.record.samples
+            capture.caller_ends_batches = True
+            capture.record.expected = total
+            self._label_names = feeding.class_names(batches)
+            shown = Progress("recording", total, shown=progress, unit="samples")
+            stack.enter_context(shown)
+            for batch in feeding.as_batches(batches):
+                before = samples.count
+                capture.keep = None if limit is None else limit - before
+                self._run_one(batch, forward)
+                shown.advance(samples.count - before)
+                if limit is not None and samples.count >= limit:
+                    break
+            if not samples.count:
+                raise RecordingError(
+                    "nothing was recorded: batches is empty, or none of the selected layers was "
+                    "called"
+                )
+        return self.activations
+
+    def _run_one(self, batch: Any, forward: Callable[[nn.Module, Any], Any] | None) -> None:
+        if forward is not None:
+            forward(self.model, batch)
+        else:
+            fed = feeding.feed(self.model, batch)
+            self._capture.announce(fed.annotation)
+            self.model(*fed.args, **fed.kwargs)
+        self._capture.end_batch()
+
+
+def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
+    for module, training in modes:
+        module.training = training
+
+
+def _one_of(argument: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ArgumentError(f"{argument} is one of {', '.join(allowed)}; got {value!r}")
+    return value
+
+
+def _dtype_name(dtype: Any) -> str:
+    """Return the name of a dtype given as text, or as NumPy's or torch's own."""
+    text = getattr(dtype, "__name__", None) or str(dtype)
+    return text.removeprefix("torch.")

@@ -1,0 +1,263 @@
+"""The record of a run as it grows: every layer's rows, batch after batch.
+
+A batch counts only when its forward is through. If the forward fails half-way, what its first
+layers wrote is not counted and is written over, so that all layers have the same samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from layerlens.errors import ShapeError
+from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.recording.readout import Readout
+from layerlens.recording.rows import Rows
+from layerlens.recording.samples import Annotation, Samples
+from layerlens.recording.sketch import FoldedSketch, sketch_width
+from layerlens.records import LayerInfo, RunInfo
+
+__all__ = ["Output", "Record"]
+
+_DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a layer on its way into the record.
+
+    Parameters
+    ----------
+    tensor : Tensor of shape (B, ...)
+        The output, batch first.
+    channel_axis : int
+        Which axis holds the channels.
+    module_type : str
+        Class of the module.
+    path : str
+        Where the tensor lay in the module's output.
+    readout : Readout
+        How it becomes rows.
+    """
+
+    tensor: torch.Tensor
+    channel_axis: int
+    module_type: str
+    path: str
+    readout: Readout
+
+
+@dataclass(slots=True)
+class _Layer:
+    info: LayerInfo
+    rows: Rows
+    sketch: FoldedSketch | None
+    order: int
+    spans: list[tuple[int, int]] = field(default_factory=list)
+
+    def note_span(self, start: int, stop: int) -> None:
+        """Note which samples the last rows belong to; neighbouring spans are one."""
+        if self.spans and self.spans[-1][1] == start:
+            self.spans[-1] = (self.spans[-1][0], stop)
+        elif stop > start:
+            self.spans.append((start, stop))
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    """Rows on their way from an accelerator."""
+
+    host: torch.Tensor
+    target: npt.NDArray[Any]
+    device: torch.device
+
+
+class Record:
+    """Rows of all layers of one run.
+
+    Parameters
+    ----------
+    sketch : "auto", int or None
+        See `Probe`.
+    dtype : str
+        ``"float16"``, ``"float32"`` or ``"float64"``.
+    random_state : int
+        Seed of the sketches.
+    expected : int or None
+        How many samples will come, where that is known.
+    previous : Record or None
+        An earlier record; its memory is written again where nobody looks at it any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        sketch: str | int | None,
+        dtype: str,
+        random_state: int,
+        expected: int | None = None,
+        previous: Record | None = None,
+    ) -> None:
+        self.layers: dict[str, _Layer] = {}
+        self.samples = Samples()
+        self.expected = expected
+        self._sketch = sketch
+        self._dtype = dtype
+        self._seed = random_state
+        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._spare = (
+            {}
+            if previous is None
+            else {name: layer.rows.recycle() for name, layer in previous.layers.items()}
+        )
+        # rows of the batch under way: how many of each layer, and copies still on their way
+        self._pending: dict[str, int] = {}
+        self._in_flight: dict[str, _InFlight] = {}
+
+    def add(self, name: str, output: Output) -> None:
+        """Take one layer's output of the batch under way; a second one replaces the first.
+
+        Raises
+        ------
+        ShapeError
+            If the layer had another shape before, or the readout returns a wrong one.
+        NotApplicableError
+            If the readout makes no sense for such an output.
+        """
+        tensor = output.tensor
+        if tensor.is_quantized:
+            tensor = tensor.dequantize()
+        plain = output.readout.name == "flatten"
+        rows = output.readout(tensor, output.channel_axis, name)
+        if not rows.is_floating_point():
+            rows = rows.float()
+        layer = self.layers.get(name)
+        if layer is None:
+            layer = self._new_layer(name, output, rows.shape[1])
+        elif layer.info.dim != rows.shape[1]:
+            raise ShapeError(self._other_width(layer, output, rows.shape[1]))
+        values = rows if layer.sketch is None else layer.sketch(rows)
+        target = layer.rows.reserve(len(values))
+        if values.device.type == "cpu":
+            memory = torch.from_numpy(target)
+            if plain and layer.sketch is None and tensor.ndim > 1:
+                # straight from the output, whatever its strides: flattening might copy it first
+                memory.view(tensor.shape).copy_(tensor)
+            else:
+                memory.copy_(values)
+        else:
+            host = _to_host(values, _DTYPES[self._dtype])
+            self._in_flight[name] = _InFlight(host, target, values.device)
+        self._pending[name] = len(values)
+
+    def _new_layer(self, name: str, output: Output, dim: int) -> _Layer:
+        width = sketch_width(self._sketch, dim)
+        info = LayerInfo(
+            name,
+            module_type=output.module_type,
+            dim=dim,
+            width=width or dim,
+            output_shape=tuple(output.tensor.shape[1:]),
+            output_path=output.path,
+            readout=output.readout.name,
+        )
+        sketch = None if width is None else FoldedSketch(name, dim, width, self._seed)
+        rows = Rows(info.width, np.dtype(self._dtype), self._expected_rows())
+        rows.adopt(self._spare.pop(name, []))
+        layer = _Layer(info, rows, sketch, order=len(self.layers))
+        self.layers[name] = layer
+        return layer
+
+    def _expected_rows(self) -> int | None:
+        return None if self.expected is None else max(0, self.expected - self.samples.count)
+
+    def _other_width(self, layer: _Layer, output: Output, dim: int) -> str:
+        info = layer.info
+        shape = "x".join(map(str, output.tensor.shape[1:]))
+        before = "x".join(map(str, info.output_shape))
+        cure = (
+            "readout='pool' gives rows of one width for outputs of any size (or 'token:0' for "
+            "sequences)"
+            if output.tensor.ndim > 2 and info.readout == "flatten"
+            else "use a readout that returns the same width for every batch"
+        )
+        return (
+            f"layer {info.title!r}: this batch's output has shape {shape} a sample ({dim} values "
+            f"by readout {info.readout!r}), earlier ones had {before} ({info.dim} values). {cure}"
+        )
+
+    def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
+        """Count the batch under way, or its first `keep` samples."""
+        keep = batch if keep is None else min(batch, keep)
+        self._land()
+        start = self.samples.count
+        for name, count in self._pending.items():
+            layer = self.layers[name]
+            layer.rows.commit(min(count, keep))
+            layer.note_span(start, start + min(count, keep))
+        self._pending.clear()
+        self.samples.add(keep, annotation)
+
+    def drop(self) -> None:
+        """Forget the batch under way, and the layers that only it had."""
+        self._in_flight.clear()
+        for name in self._pending:
+            if not self.layers[name].rows.count:
+                del self.layers[name]
+        self._pending.clear()
+
+    def _land(self) -> None:
+        """Wait once for all copies from an accelerator, and put them where they belong."""
+        for device in {copy.device for copy in self._in_flight.values()}:
+            if device.type == "cuda":
+                torch.cuda.current_stream(device).synchronize()
+        for copy in self._in_flight.values():
+            torch.from_numpy(copy.target).copy_(copy.host)
+        self._in_flight.clear()
+
+    def activations(
+        self, meta: dict[str, Any], label_names: tuple[str, ...] | None = None
+    ) -> Activations:
+        """Return what was recorded up to now."""
+        facts = self.samples.facts()
+        ids = facts.pop("ids")
+        labels = facts.pop("labels", None)
+        whole = [(0, self.samples.count)]
+        layers = {}
+        for name, layer in sorted(self.layers.items(), key=lambda item: item[1].order):
+            if not layer.rows.count:
+                continue
+            spans = [np.arange(*span) for span in layer.spans]
+            rows = None if layer.spans == whole else np.concatenate(spans)
+            layers[name] = LayerActivations(
+                layer.info,
+                layer.rows,
+                ids=ids if rows is None else ids[rows],
+                rows=rows,
+                sketch=None if layer.sketch is None else f"fold {layer.sketch!r}",
+            )
+        run = RunInfo(
+            layers={},
+            ids=ids,
+            labels=labels,
+            label_names=label_names,
+            thumbnails=self.samples.thumbnails(),
+            columns={name.removeprefix("column:"): values for name, values in facts.items()},
+            created=self._created,
+            versions={"torch": torch.__version__, "numpy": np.__version__},
+        )
+        return Activations(layers, run, meta)
+
+
+def _to_host(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Begin to copy rows to the host without waiting for them."""
+    values = values.to(dtype)
+    if values.device.type != "cuda":
+        return values.cpu()
+    host = torch.empty(values.shape, dtype=dtype, pin_memory=True)
+    return host.copy_(values, non_blocking=True)

@@ -1,0 +1,140 @@
+"""The rows of one layer as they grow: pieces of memory that are filled and never moved.
+
+A row is written where it stays. Memory that was reserved and not yet written costs nothing,
+because the system gives out pages when they are touched; so a piece may be reserved larger than
+what is known to come. When a new recording starts and nobody holds the old one's rows any more,
+their memory, whose pages are warm, is written again.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Rows"]
+
+_MAX_RESERVE = 64 << 20  # bytes that are reserved beyond what is known to come
+_MIN_RESERVE = 1 << 16
+
+
+class _Lease:
+    """Lends out a piece of memory: alive as long as any array that was made from it is."""
+
+    def __init__(self, memory: npt.NDArray[Any]) -> None:
+        self._memory = memory
+        self.__array_interface__ = memory.__array_interface__
+
+
+class Rows:
+    """Rows of one width and dtype.
+
+    Parameters
+    ----------
+    width : int
+        Values in a row.
+    dtype : numpy.dtype
+        Their dtype.
+    expected : int or None
+        How many rows will come, where that is known.
+    """
+
+    def __init__(self, width: int, dtype: np.dtype[Any], expected: int | None = None) -> None:
+        self.width = width
+        self.dtype = dtype
+        self.count = 0
+        self.readers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._expected = expected or 0
+        self._pieces: list[npt.NDArray[Any]] = []
+        self._used: list[int] = []
+        self._spare: list[npt.NDArray[Any]] = []
+        self._leases: list[weakref.ref[_Lease]] = []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows that there are."""
+        return self.count * self.width * self.dtype.itemsize
+
+    def reserve(self, n_rows: int) -> npt.NDArray[Any]:
+        """Return memory for the next rows; they count once `commit` says so."""
+        if not self._pieces or len(self._pieces[-1]) - self._used[-1] < n_rows:
+            self._pieces.append(self._new_piece(n_rows))
+            self._used.append(0)
+        start = self._used[-1]
+        return self._pieces[-1][start : start + n_rows]
+
+    def commit(self, n_rows: int) -> None:
+        """Keep the first rows of what was last reserved."""
+        self._used[-1] += n_rows
+        self.count += n_rows
+
+    def _new_piece(self, n_rows: int) -> npt.NDArray[Any]:
+        for place, memory in enumerate(self._spare):
+            if len(memory) >= n_rows:
+                return self._spare.pop(place)
+        row_bytes = max(1, self.width * self.dtype.itemsize)
+        if self._expected > self.count:
+            ahead = self._expected - self.count
+        else:
+            bytes_ahead = min(max(2 * self.nbytes, _MIN_RESERVE), _MAX_RESERVE)
+            ahead = bytes_ahead // row_bytes
+        try:
+            return np.empty((max(n_rows, ahead), self.width), self.dtype)
+        except MemoryError:  # a system that counts reserved memory as used
+            return np.empty((n_rows, self.width), self.dtype)
+
+    def array(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows as one array, without a copy where they lie in one piece.
+
+        Raises
+        ------
+        IndexError
+            If there are no such rows.
+        """
+        if not 0 <= start <= stop <= self.count:
+            raise IndexError(f"rows {start} to {stop} of {self.count}")
+        first = 0
+        for piece, used in zip(self._pieces, self._used, strict=True):
+            if first <= start and stop <= first + used:
+                return self._lend(piece)[start - first : stop - first]
+            first += used
+        result = np.empty((stop - start, self.width), self.dtype)
+        first = 0
+        for piece, used in zip(self._pieces, self._used, strict=True):
+            low, high = max(start, first), min(stop, first + used)
+            if low < high:
+                result[low - start : high - start] = piece[low - first : high - first]
+            first += used
+        return result
+
+    def consolidate(self) -> None:
+        """Bring all rows together in one piece, so that `array` copies nothing."""
+        if len(self._pieces) > 1:
+            whole = np.empty((self.count, self.width), self.dtype)
+            first = 0
+            while self._pieces:
+                # one piece after the other is let go, so that no second copy of all is held
+                piece, used = self._pieces.pop(0), self._used.pop(0)
+                whole[first : first + used] = piece[:used]
+                first += used
+            self._pieces, self._used = [whole], [self.count]
+
+    def _lend(self, piece: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        lease = _Lease(piece)
+        self._leases = [ref for ref in self._leases if ref() is not None]
+        self._leases.append(weakref.ref(lease))
+        return np.asarray(lease)
+
+    def recycle(self) -> list[npt.NDArray[Any]]:
+        """Return memory that nobody looks at any more, to be written again."""
+        if len(self.readers) or any(ref() is not None for ref in self._leases):
+            return []
+        return self._pieces
+
+    def adopt(self, spare: list[npt.NDArray[Any]]) -> None:
+        """Take memory of an earlier recording, to be written before any other."""
+        self._spare = [
+            piece for piece in spare if piece.shape[1] == self.width and piece.dtype == self.dtype
+        ]

@@ -1,0 +1,229 @@
+"""What is known of the samples beside their activations: labels, ids, columns, thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from layerlens.errors import ShapeError
+
+__all__ = ["Annotation", "Samples", "looks_like_images", "thumbnails_of"]
+
+Array = npt.NDArray[Any]
+
+THUMBNAIL_SIZE = 32
+"""Longest side of a thumbnail in pixels."""
+
+
+@dataclass(slots=True)
+class Annotation:
+    """Facts of the samples of one batch.
+
+    Parameters
+    ----------
+    facts : dict of str to ndarray of shape (B,)
+        ``"labels"``, ``"ids"`` and columns (as ``"column:NAME"``).
+    thumbnails : ndarray of shape (B, height, width, 1 or 3), uint8, or None
+        Pictures of the inputs.
+    """
+
+    facts: dict[str, Array] = field(default_factory=dict)
+    thumbnails: Array | None = None
+
+    @classmethod
+    def of(
+        cls,
+        labels: Any = None,
+        ids: Any = None,
+        inputs: Any = None,
+        columns: Mapping[str, Any] | None = None,
+    ) -> Annotation:
+        """Check and convert what a user says of a batch.
+
+        Raises
+        ------
+        ShapeError
+            If something is not one value a sample, inputs are no images, or lengths differ.
+        """
+        given = {"labels": labels, "ids": ids}
+        given |= {f"column:{name}": values for name, values in (columns or {}).items()}
+        facts = {
+            name: _one_each(name.removeprefix("column:"), values)
+            for name, values in given.items()
+            if values is not None
+        }
+        pictures = None if inputs is None else thumbnails_of(inputs)
+        lengths = {name.removeprefix("column:"): len(values) for name, values in facts.items()}
+        if pictures is not None:
+            lengths["inputs"] = len(pictures)
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise ShapeError(f"annotate: one value a sample is needed, of all alike; {said}")
+        return cls(facts, pictures)
+
+    def update(self, other: Annotation) -> None:
+        """Take over what another annotation of the same batch says."""
+        self.facts.update(other.facts)
+        if other.thumbnails is not None:
+            self.thumbnails = other.thumbnails
+
+    def __len__(self) -> int:
+        for values in self.facts.values():
+            return len(values)
+        return 0 if self.thumbnails is None else len(self.thumbnails)
+
+    def check(self, batch: int) -> None:
+        """Raise `ShapeError` where the batch has another number of samples."""
+        named = {name.removeprefix("column:"): values for name, values in self.facts.items()}
+        if self.thumbnails is not None:
+            named["inputs"] = self.thumbnails
+        for name, values in named.items():
+            if len(values) != batch:
+                raise ShapeError(
+                    f"annotate: {name} has {len(values)} values, but the batch that came next has "
+                    f"{batch} samples; nothing of this batch was recorded"
+                )
+
+
+def _one_each(name: str, values: Any) -> Array:
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    elif not isinstance(values, np.ndarray) and not isinstance(values, Sequence):
+        values = list(values) if isinstance(values, Iterable) else values
+    array = np.asarray(values)
+    if array.dtype.kind == "O":  # a list of mixed things, or of None
+        array = np.asarray(["" if one is None else str(one) for one in array.ravel()])
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        hint = "; for class scores or one-hot rows pass their argmax" if array.ndim == 2 else ""
+        raise ShapeError(
+            f"annotate: {name} must be one value a sample, shape (B,); got {array.shape}{hint}"
+        )
+    return array.astype(np.int64) if array.dtype.kind == "b" and name == "labels" else array.copy()
+
+
+def looks_like_images(value: Any) -> bool:
+    """Tell whether a value is a batch of grey or colour images, channels first."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.ndim == 4
+        and value.shape[1] in (1, 3)
+        and min(value.shape[2:]) > 1
+        and not value.is_complex()
+        and not value.is_meta
+    )
+
+
+def thumbnails_of(inputs: Any) -> Array:
+    """Return small pictures of a batch of images.
+
+    Parameters
+    ----------
+    inputs : Tensor or ndarray of shape (B, C, H, W) or (B, H, W)
+        Any dtype; uint8 is shown as it is, anything else is scaled from its own minimum and
+        maximum, image by image. With one or three channels (of others, the first is shown).
+
+    Returns
+    -------
+    ndarray of shape (B, height, width, 1 or 3), uint8
+        At most 32 pixels a side, the aspect kept.
+
+    Raises
+    ------
+    ShapeError
+        If the inputs are no images.
+    """
+    images = torch.as_tensor(inputs).detach()
+    if images.ndim == 3:
+        images = images[:, None]
+    if images.ndim != 4:
+        raise ShapeError(
+            "annotate: inputs become thumbnails, so they must be images of shape (B, C, H, W) or "
+            f"(B, H, W); got {tuple(images.shape)}. Leave inputs out for other kinds of data"
+        )
+    if images.shape[1] != 3:
+        images = images[:, :1]
+    is_byte = images.dtype == torch.uint8
+    images = images.float()
+    height, width = images.shape[2:]
+    shrink = max(height, width) / THUMBNAIL_SIZE
+    if shrink > 1:
+        size = (max(1, round(height / shrink)), max(1, round(width / shrink)))
+        images = functional.adaptive_avg_pool2d(images, size)
+    if not is_byte:
+        low = images.amin((1, 2, 3), keepdim=True)
+        spread = (images.amax((1, 2, 3), keepdim=True) - low).clamp_min(1e-12)
+        images = (images - low) / spread * 255
+    pictures = images.nan_to_num(0.0).round().clamp(0, 255).to(torch.uint8)
+    return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+class Samples:
+    """The facts of all samples of a run, batch after batch."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._batches: list[tuple[int, Annotation]] = []
+
+    def add(self, batch: int, annotation: Annotation | None) -> None:
+        """Note one batch of that many samples; facts beyond them are cut off."""
+        self._batches.append((batch, annotation or Annotation()))
+        self.count += batch
+
+    def facts(self) -> dict[str, Array]:
+        """Return each fact for all samples: missing numbers are NaN (labels: -1), strings ``""``.
+
+        Without ids, samples are numbered in the order of the run.
+        """
+        names = dict.fromkeys(name for _, note in self._batches for name in note.facts)
+        facts = {name: self._column(name) for name in names}
+        facts.setdefault("ids", np.arange(self.count))
+        return facts
+
+    def _column(self, name: str) -> Array:
+        have = [note.facts[name] for _, note in self._batches if name in note.facts]
+        complete = len(have) == len(self._batches)
+        textual = any(values.dtype.kind in "US" for values in have)
+        parts: list[Array] = []
+        start = 0
+        for batch, note in self._batches:
+            values = note.facts.get(name)
+            if values is not None:
+                parts.append(values[:batch].astype(str) if textual else values[:batch])
+            elif name == "ids":
+                numbers = np.arange(start, start + batch)
+                parts.append(numbers.astype(str) if textual else numbers)
+            elif textual:
+                parts.append(np.full(batch, ""))
+            else:
+                whole = name == "labels" and have[0].dtype.kind in "iu"
+                parts.append(np.full(batch, -1) if whole else np.full(batch, np.nan))
+            start += batch
+        if not complete and not textual and name == "labels":
+            parts = [part.astype(np.int64) if part.dtype.kind in "iu" else part for part in parts]
+        return np.concatenate(parts)
+
+    def thumbnails(self) -> Array | None:
+        """Return the thumbnails of all samples, blank where there is none, or None."""
+        have = [note.thumbnails for _, note in self._batches if note.thumbnails is not None]
+        if not have:
+            return None
+        height = max(pictures.shape[1] for pictures in have)
+        width = max(pictures.shape[2] for pictures in have)
+        colours = max(pictures.shape[3] for pictures in have)
+        sheet = np.zeros((self.count, height, width, colours), np.uint8)
+        start = 0
+        for batch, note in self._batches:
+            if note.thumbnails is not None:
+                pictures = note.thumbnails[:batch]
+                sheet[start : start + batch, : pictures.shape[1], : pictures.shape[2]] = pictures
+            start += batch
+        return sheet

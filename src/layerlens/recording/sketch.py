@@ -1,0 +1,154 @@
+"""The folded sketch: a wide row becomes a short one that keeps distances.
+
+The row is multiplied by random signs, cut into pieces of the sketch's width, and the pieces are
+added up: a CountSketch [1]_ [2]_ whose bucket for value ``i`` is ``i mod width``. Two values that
+fall into one bucket meet with independent signs, so squared distances and inner products are kept
+in expectation; and since buckets are regular there is no scatter, the row is read once, in order.
+
+Pieces are turned against each other before they are added. Without that, a width that has a
+factor in common with a feature map's height times width would add up the same few places of all
+channels, places that are strong or silent together: on feature maps of 32 x 32 with a silent
+margin, width 2048 kept .86 of the 15 nearest neighbours so, and .92 with turns.
+
+The signs of a layer are windows into one pool of random bits, placed by a hash of seed, layer
+name and width. No two windows of a layer start at the same place modulo the sketch's width,
+so no two values of a bucket ever share a sign's bit. All of it comes from SHAKE-128, which is the
+same everywhere, and additions run in one order: a row's sketch is the same on every device,
+rank and batch, so shards of a run fit together.
+
+References
+----------
+.. [1] Charikar, Chen, Farach-Colton. Finding frequent items in data streams. ICALP 2002.
+.. [2] Weinberger, Dasgupta, Langford, Smola, Attenberg. Feature hashing for large scale
+   multitask learning. ICML 2009.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from layerlens.errors import ArgumentError
+
+__all__ = ["AUTO_THRESHOLD", "AUTO_WIDTH", "FoldedSketch", "sketch_width"]
+
+AUTO_WIDTH = 2048
+"""Width of the sketch under ``sketch="auto"``: .93 of the 15 nearest neighbours of LeNet's first
+convolution (18,432 values wide) are still among the 15 nearest; the how-to has the figures."""
+
+AUTO_THRESHOLD = 4096
+"""Layers at most this wide are kept as they are under ``sketch="auto"``."""
+
+_POOL = 1 << 17
+_GROUP = 8  # pieces that are added in one call; more would leave the cache
+
+
+def sketch_width(sketch: str | int | None, dim: int) -> int | None:
+    """Return the width that a layer of `dim` values is sketched to, or None to keep its rows."""
+    if sketch is None:
+        return None
+    if sketch == "auto":
+        return AUTO_WIDTH if dim > AUTO_THRESHOLD else None
+    width = int(sketch)
+    return width if dim > width else None
+
+
+def check_sketch(sketch: str | int | None) -> None:
+    """Raise `ArgumentError` where the argument is none of ``"auto"``, None, or a width."""
+    if sketch is None or (isinstance(sketch, str) and sketch == "auto"):
+        return
+    if isinstance(sketch, int | np.integer) and not isinstance(sketch, bool) and sketch >= 1:
+        return
+    raise ArgumentError(
+        f'sketch is "auto", None (rows as they are) or a width of 1 or more; got {sketch!r}'
+    )
+
+
+@lru_cache(maxsize=8)
+def _pool(seed: int, length: int, device: torch.device) -> torch.Tensor:
+    bits = hashlib.shake_128(f"layerlens fold signs {seed}".encode()).digest(-(-length // 8))
+    signs = np.unpackbits(np.frombuffer(bits, np.uint8))[:length].astype(np.float32) * 2 - 1
+    return torch.from_numpy(signs).to(device)
+
+
+def _windows(seed: int, layer: str, dim: int, width: int, count: int) -> list[int]:
+    """Return where each window into the pool begins: no two at the same place modulo width."""
+    key = f"layerlens fold windows {seed} {dim} {layer}".encode()
+    drawn = np.frombuffer(hashlib.shake_128(key).digest(4 * (2 * count + 64)), "<u4") % _POOL
+    taken: set[int] = set()
+    windows: list[int] = []
+    for start in drawn.tolist():
+        while start % width in taken and len(taken) < width:
+            start = (start + 1) % _POOL
+        taken.add(start % width)
+        windows.append(start)
+        if len(windows) == count:
+            break
+    return windows
+
+
+def _turns(seed: int, layer: str, dim: int, width: int, count: int) -> list[int]:
+    """Return by how much each piece of a group is turned before they are added."""
+    key = f"layerlens fold turns {seed} {dim} {layer}".encode()
+    drawn = np.frombuffer(hashlib.shake_128(key).digest(4 * count), "<u4")
+    return [int(turn) for turn in drawn % width]
+
+
+class FoldedSketch:
+    """The sketch of one layer.
+
+    Parameters
+    ----------
+    layer : str
+        Name of the layer: layers do not share signs.
+    dim : int
+        Width of its rows.
+    width : int
+        Width of their sketch, smaller than `dim`.
+    random_state : int
+        Seed.
+    """
+
+    def __init__(self, layer: str, dim: int, width: int, random_state: int = 0) -> None:
+        self.dim = dim
+        self.width = width
+        self.seed = random_state
+        # values that are read in one call: a group of pieces, side by side
+        self._stride = width * min(_GROUP, -(-dim // width))
+        self._starts = list(range(0, dim, self._stride))
+        self._windows = _windows(random_state, layer, dim, width, len(self._starts))
+        self._turns = _turns(random_state, layer, dim, width, self._stride // width)
+
+    def __repr__(self) -> str:
+        return f"FoldedSketch({self.dim} -> {self.width}, seed {self.seed})"
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the sketch of rows.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (B, dim), floating
+            Any floating dtype and device; sums run in float32, or in float64 for float64.
+
+        Returns
+        -------
+        Tensor of shape (B, width), float32 or float64
+            New memory, on the same device.
+        """
+        dtype = torch.float64 if rows.dtype == torch.float64 else torch.float32
+        signs = _pool(self.seed, _POOL + self._stride, rows.device)
+        if dtype != signs.dtype:
+            signs = signs.to(dtype)
+        sums = rows.new_zeros((rows.shape[0], self._stride), dtype=dtype)
+        for start, window in zip(self._starts, self._windows, strict=True):
+            piece = rows[:, start : start + self._stride].to(dtype)
+            size = piece.shape[1]
+            sums[:, :size].addcmul_(piece, signs[window : window + size])
+        # one after the other: a reduction might add in another order on another device
+        folded = sums.new_zeros((rows.shape[0], self.width))
+        for piece, turn in zip(torch.split(sums, self.width, dim=1), self._turns, strict=True):
+            folded += piece.roll(turn, dims=1)
+        return folded

@@ -1,0 +1,93 @@
+"""Tensors inside the structures that modules take and return.
+
+A place in a structure is a path: a tuple of positions and keys. It is written the way one
+would reach it in Python, ``[0]`` or ``["logits"]``, one after the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+__all__ = ["Path", "describe", "find", "follow", "format_path", "split_path", "tensors"]
+
+Path = tuple[int | str, ...]
+
+_STEP = re.compile(r"""\[\s*(?:(-?\d+)|"([^"]*)"|'([^']*)')\s*\]""")
+_SUFFIX = re.compile(rf"(?:{_STEP.pattern})+$")
+
+
+def split_path(text: str) -> tuple[str, Path]:
+    """Split ``'name[1]["aux"]'`` into ``("name", (1, "aux"))``; no path is an empty one."""
+    suffix = _SUFFIX.search(text)
+    if suffix is None:
+        return text, ()
+    steps: list[int | str] = []
+    for match in _STEP.finditer(suffix.group()):
+        number, double, single = match.groups()
+        steps.append(int(number) if number is not None else double if single is None else single)
+    return text[: suffix.start()], tuple(steps)
+
+
+def format_path(path: Path) -> str:
+    """Write a path as one would reach the place in Python."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f'["{step}"]' for step in path)
+
+
+def _items(value: Any) -> Iterator[tuple[int | str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(key, int | str):
+                yield key, item
+    elif isinstance(value, tuple | list):
+        yield from enumerate(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield field.name, getattr(value, field.name)
+
+
+def tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, torch.Tensor]]:
+    """Walk through tuples, lists, mappings and dataclasses, in order, and yield each tensor."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+        return
+    if len(path) >= 8:  # deeper than any real output; a cycle would not end
+        return
+    for step, item in _items(value):
+        yield from tensors(item, (*path, step))
+
+
+def find(value: Any) -> tuple[Path, torch.Tensor] | None:
+    """Return the first floating tensor that has at least one dimension, and where it lies."""
+    for path, tensor in tensors(value):
+        if tensor.is_floating_point() and tensor.ndim:
+            return path, tensor
+    return None
+
+
+def follow(value: Any, path: Path) -> torch.Tensor | None:
+    """Return the tensor at a place of a structure, or None if there is none."""
+    for step in path:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, tuple | list) and isinstance(step, int):
+            value = value[step] if -len(value) <= step < len(value) else None
+        elif isinstance(step, str):  # named tuples and dataclasses
+            value = getattr(value, step, None)
+        else:
+            return None
+    return value if isinstance(value, torch.Tensor) else None
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what a value is, for a message."""
+    if isinstance(value, torch.Tensor):
+        shape = "x".join(map(str, value.shape)) or "0-dim"
+        return f"{shape} {str(value.dtype).removeprefix('torch.')}"
+    name = type(value).__name__
+    found = [f"{format_path(path)}: {describe(tensor)}" for path, tensor in tensors(value)]
+    return f"{name} ({', '.join(found[:6])}{', ...' if len(found) > 6 else ''})" if found else name
