@@ -197,13 +197,14 @@ class Activations(Mapping[str, LayerActivations]):
         """Bytes that the rows of all layers take."""
         return sum(layer.nbytes for layer in self._layers.values())
 
-    def __repr__(self) -> str:
+    def _headline(self) -> str:
         model = self.meta.get("model", "a model")
-        head = (
-            f"Activations of {model}: {self.n_samples} samples, {len(self)} layers, {_size(self)}"
-        )
+        layers = f"{len(self)} layer{'s' * (len(self) != 1)}"
+        return f"Activations of {model}: {self.n_samples} samples, {layers}, {_size(self)}"
+
+    def __repr__(self) -> str:
         lines = _table(self, limit=40)
-        return "\n".join([head, *(f"  {line}" for line in lines)])
+        return "\n".join([self._headline(), *(f"  {line}" for line in lines)])
 
     def _repr_html_(self) -> str:
         cells = "".join(

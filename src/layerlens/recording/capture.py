@@ -203,11 +203,8 @@ class Capture:
             if batch.size is None:
                 batch.size = tensor.shape[0]
             if tensor.shape[0] != batch.size:
-                if (
-                    tensor.ndim < 3
-                    or tensor.shape[1] != batch.size
-                    or not puts_batch_second(module)
-                ):
+                second = tensor.ndim > 2 and tensor.shape[1] == batch.size
+                if not second or not puts_batch_second(module):
                     self._skip(key, _other_batch(tensor, batch.size))
                     return
                 tensor = tensor.transpose(0, 1)

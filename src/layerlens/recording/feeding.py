@@ -87,12 +87,8 @@ def expected_samples(batches: Any) -> int | None:
         return len(batches)
     if isinstance(batches, tuple) and len(batches) == 2 and _is_labelled_data(*batches):
         return len(batches[0])
-    try:
-        return len(batches.dataset if hasattr(batches, "dataset") else batches.dataset_size)
-    except (AttributeError, TypeError):
-        return (
-            len(batches) if isinstance(batches, Dataset) and hasattr(batches, "__len__") else None
-        )
+    counted = batches if isinstance(batches, Dataset) else getattr(batches, "sampler", None)
+    return len(counted) if hasattr(counted, "__len__") else None
 
 
 def class_names(batches: Any) -> tuple[str, ...] | None:
