@@ -6,6 +6,7 @@ from layerlens.plugins.protocols import (
     SupportsInit,
     SupportsNeighbors,
     SupportsPartialFit,
+    SupportsRead,
     SupportsSeries,
     accepts,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "SupportsInit",
     "SupportsNeighbors",
     "SupportsPartialFit",
+    "SupportsRead",
     "SupportsSeries",
     "accepts",
 ]

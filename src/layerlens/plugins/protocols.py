@@ -8,6 +8,7 @@ and one that does not is never asked, so there is no method that raises "not sup
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -23,6 +24,7 @@ __all__ = [
     "SupportsInit",
     "SupportsNeighbors",
     "SupportsPartialFit",
+    "SupportsRead",
     "SupportsSeries",
     "accepts",
 ]
@@ -36,6 +38,11 @@ class Reducer(Protocol):
 
     Any scikit-learn transformer is one. The constructor stores its parameters and does nothing
     else; ``n_components``, ``random_state`` and ``n_jobs`` are passed to it where it takes them.
+    With one ``random_state`` the same cloud gives the same picture. The cloud may be read-only or
+    strided; it is never written to, nor kept in the picture. A cloud that is too small or too
+    poor is refused with a ValueError which says so, or drawn as well as it can be, and never gives
+    NaN. `layerlens.testing.check_reducer` holds a reducer to all of it.
+
     After fitting, the attribute ``labels_`` of shape (n_samples,) is taken as the clusters, the
     attribute ``notes_`` (a sequence of str) as what was done differently from what was asked
     for, and the attribute ``metrics_`` (a mapping of str to float) as figures of its own.
@@ -105,9 +112,12 @@ class SupportsPartialFit(Protocol):
 class Sink(Protocol):
     """Writes pictures somewhere, one layer at a time.
 
-    A sink is made with a path and options, ``Sink(path, **options)``, which touches nothing.
-    It is a context manager: nothing lies under the final name before the block is left, and
-    leaving it on an exception leaves nothing there at all (what lay there before stays).
+    A sink is made with a path and options, ``Sink(path, **options)``, which touches nothing; an
+    option that it does not have is a TypeError. It is a context manager: nothing lies under the
+    final name before the block is left, and leaving it on an exception, or on Ctrl-C, leaves
+    nothing there at all (what lay there before stays). A file that cannot be written, because
+    its folder is missing say, is an OSError. `layerlens.testing.check_sink` holds a sink to all
+    of it.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
@@ -126,6 +136,16 @@ class Sink(Protocol):
         traceback: TracebackType | None,
         /,
     ) -> bool | None: ...
+
+
+@runtime_checkable
+class SupportsRead(Protocol):
+    """A sink whose files can be read back; `Embeddings.load` finds it by the file's suffix."""
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Sequence[LayerEmbedding]:
+        """Return the layers of a file, in depth order, with one `run` in common."""
+        ...
 
 
 def accepts(function: Callable[..., Any], keyword: str) -> bool:

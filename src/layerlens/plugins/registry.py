@@ -126,8 +126,12 @@ class Registry:
         return self.factory(name)(*args, **params)
 
     def loadable(self) -> Iterator[tuple[str, Callable[..., Any]]]:
-        """Load every plugin, one after the other; a broken one warns and is passed over."""
-        for name in self.available():
+        """Load every plugin, one after the other; a broken one warns and is passed over.
+
+        Bare names come before prefixed ones, so that no third party stands before a built-in
+        by the alphabet alone.
+        """
+        for name in sorted(self.available(), key=lambda name: ("." in name, name)):
             try:
                 yield name, self.factory(name)
             except PluginError as error:

@@ -1,0 +1,234 @@
+"""All layers on one page, in depth order, at one scale."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, BinaryIO, ClassVar, Self
+
+from layerlens.errors import ArgumentError, PluginError, StoreError
+from layerlens.records import LayerEmbedding
+from layerlens.sinks._atomic import AtomicFile
+
+__all__ = ["FigureSink", "figure"]
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+_FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
+
+
+def figure(
+    embeddings: Mapping[str, LayerEmbedding] | Iterable[LayerEmbedding],
+    *,
+    color: str | None = "auto",
+    columns: int | None = None,
+    title: str | None = None,
+    panel: float | None = None,
+    scale: str = "shared",
+    font: str | Sequence[str] = _FONT,
+) -> Any:
+    """Draw layers side by side in depth order.
+
+    Every panel has the same limits, so that sizes and places compare from layer to layer. Above
+    it stand the layer's name, what it is, its native width (and, behind an arrow, the width of its
+    sketch), and what was measured. Points lie over one another in one random order.
+
+    Parameters
+    ----------
+    embeddings : Embeddings, or iterable of LayerEmbedding
+        The layers, of one run.
+    color : str or None
+        What the points' colours show: ``"label"``, ``"cluster"``, ``"stress"``, the name of one
+        of the run's columns, or None for one colour. ``"auto"`` is labels where there are any,
+        else clusters. Numbers of floating point get a colour scale, everything else classes.
+    columns : int, optional
+        Panels in a row; by default, so many that the page is about as wide as a screen.
+    title : str, optional
+        Heading in place of the one that counts layers and samples.
+    panel : float, optional
+        Length of a panel's side in inches; by default from 4.6 for one layer down to 1.5.
+    scale : {"shared", "layer"}
+        Whether all panels have the same limits, or each its own (which the foot then says).
+    font : str or sequence of str
+        Font families, for names that the default has no characters for: what the first lacks
+        is taken from the next.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not one of pyplot's: nothing global is touched, and nothing need be closed.
+
+    Raises
+    ------
+    PluginError
+        If matplotlib is not installed.
+    ArgumentError
+        If there are no layers, they come from several runs, or an option is out of what is
+        allowed.
+    """
+    values = embeddings.values() if isinstance(embeddings, Mapping) else embeddings
+    layers = sorted(values, key=lambda layer: layer.index)
+    if not layers:
+        raise ArgumentError("there is no layer to draw")
+    if any(layer.run is not layers[0].run for layer in layers):
+        raise ArgumentError("the layers come from several runs; draw each run by itself")
+    _check(columns=columns, panel=panel, scale=scale)
+    return _drawing().draw(
+        layers, color=color, columns=columns, title=title, panel=panel, scale=scale, font=font
+    )
+
+
+class FigureSink:
+    """Draw all layers on one page: PNG, SVG or PDF.
+
+    The same result gives the same bytes. Vector files hold the points as an image where there
+    are more than 20,000 of them.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the picture goes; its suffix is the format.
+    dpi : float
+        Pixels to the inch.
+    color, columns, title, panel, scale, font
+        Those of `layerlens.sinks.figure.figure`.
+
+    Raises
+    ------
+    ArgumentError
+        If the suffix or an option is out of what is allowed.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = _SUFFIXES
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dpi: float = 150,
+        color: str | None = "auto",
+        columns: int | None = None,
+        title: str | None = None,
+        panel: float | None = None,
+        scale: str = "shared",
+        font: str | Sequence[str] = _FONT,
+    ) -> None:
+        suffix = Path(path).suffix.lower()
+        if suffix not in _SUFFIXES:
+            raise ArgumentError(
+                f"a figure's suffix is one of {', '.join(_SUFFIXES)}, got {Path(path).name!r}"
+            )
+        _check(columns=columns, panel=panel, scale=scale, dpi=dpi)
+        self.path = path
+        self.dpi = dpi
+        self.options: dict[str, Any] = {
+            "color": color,
+            "columns": columns,
+            "title": title,
+            "panel": panel,
+            "scale": scale,
+            "font": font,
+        }
+        self._kind = suffix.removeprefix(".")
+        self._file = AtomicFile(path)
+        self._layers: list[LayerEmbedding] = []
+        self._open = False
+
+    def __enter__(self) -> Self:
+        """Make sure that there is something to draw with, and make the temporary file."""
+        _drawing()
+        self._file.open()
+        self._layers = []
+        self._open = True
+        return self
+
+    def write(self, embedding: LayerEmbedding, /) -> None:
+        """Take a layer; it is drawn when all are there, for they share their limits.
+
+        Raises
+        ------
+        StoreError
+            Outside of the ``with`` block.
+        """
+        if not self._open:
+            raise StoreError(
+                "a sink writes inside of its with block: with FigureSink(path) as sink"
+            )
+        self._layers.append(embedding)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Draw, and put the picture under its name; on an exception leave what was there."""
+        layers, self._layers = self._layers, []
+        self._open = False
+        try:
+            if exc_type is None:
+                drawing = figure(layers, **self.options)
+                _drawing().write(drawing, self._file.stream, self._kind, self.dpi)
+        except BaseException:
+            self._file.discard()
+            raise
+        if exc_type is None:
+            self._file.commit()
+        else:
+            self._file.discard()
+
+    figure = staticmethod(figure)
+
+    @staticmethod
+    def render(
+        embeddings: Mapping[str, LayerEmbedding] | Iterable[LayerEmbedding],
+        stream: BinaryIO,
+        kind: str = "png",
+        *,
+        dpi: float = 150,
+        **options: Any,
+    ) -> None:
+        """Draw to an open file.
+
+        Parameters
+        ----------
+        embeddings : Embeddings, or iterable of LayerEmbedding
+            The layers.
+        stream : binary file
+            Where to.
+        kind : {"png", "svg", "pdf"}
+            The format.
+        dpi : float
+            Pixels to the inch.
+        **options
+            Those of `layerlens.sinks.figure.figure`.
+        """
+        if f".{kind}" not in _SUFFIXES:
+            raise ArgumentError(f"a figure is png, svg or pdf, got {kind!r}")
+        _drawing().write(figure(embeddings, **options), stream, kind, dpi)
+
+
+def _check(
+    *, columns: int | None, panel: float | None, scale: str, dpi: float | None = None
+) -> None:
+    if columns is not None and (not isinstance(columns, int) or columns < 1):
+        raise ArgumentError(f"columns is a whole number from 1, got {columns!r}")
+    if panel is not None and not 0.8 <= panel <= 20:
+        raise ArgumentError(f"panel is a length from 0.8 to 20 inches, got {panel!r}")
+    if scale not in ("shared", "layer"):
+        raise ArgumentError(f"scale is 'shared' or 'layer', got {scale!r}")
+    if dpi is not None and not 10 <= dpi <= 1200:
+        raise ArgumentError(f"dpi is a number from 10 to 1200, got {dpi!r}")
+
+
+def _drawing() -> ModuleType:
+    try:
+        # only now: that the suffixes can be listed does not take matplotlib
+        from layerlens.sinks import _draw
+    except ImportError as error:
+        raise PluginError(
+            'drawing needs matplotlib: pip install "torch-layerlens[figures]"'
+        ) from error
+    return _draw
