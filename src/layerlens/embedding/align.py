@@ -1,0 +1,128 @@
+"""Laying one picture on another without changing what it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.errors import ShapeError
+
+__all__ = ["Similarity", "motion", "procrustes", "rms_radius"]
+
+Array = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Similarity:
+    """A shift, a rotation or reflection, and one scale: ``(x - source) @ turn * scale + target``.
+
+    Parameters
+    ----------
+    source, target : ndarray of shape (n_components,)
+        Centre of the picture that is moved and of the one that it is laid on.
+    turn : ndarray of shape (n_components, n_components)
+        Orthogonal.
+    scale : float
+    """
+
+    source: Array
+    target: Array
+    turn: Array
+    scale: float
+
+    def __call__(self, coordinates: Array) -> npt.NDArray[np.float32]:
+        """Move a picture, or any further points of its plane."""
+        moved = (np.asarray(coordinates, np.float64) - self.source) @ self.turn
+        return (moved * self.scale + self.target).astype(np.float32)
+
+    @property
+    def reflects(self) -> bool:
+        """Whether the picture is turned over."""
+        return bool(np.linalg.det(self.turn) < 0)
+
+
+def procrustes(moving: Array, fixed: Array) -> Similarity:
+    """Find the similarity transform that lays `moving` on `fixed`.
+
+    Shift and rotation (or reflection) are those of least squares [1]_. The scale is the ratio of
+    the RMS radii and not the least-squares one: that is the ratio times the correlation of the
+    two pictures, so that a picture which has little in common with the one before would be
+    shrunk towards a dot, and the picture after it in turn. Matching the radii keeps every
+    picture the same size, so that a distance on the page means the same in all of them, and
+    makes the transform symmetric: from B to A is the inverse of from A to B.
+
+    Parameters
+    ----------
+    moving, fixed : ndarray of shape (n_samples, n_components)
+        The same samples in the same order.
+
+    Returns
+    -------
+    Similarity
+        Of scale 1 and without a turn where either picture is a dot.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    References
+    ----------
+    .. [1] P. H. Schoenemann, A generalized solution of the orthogonal Procrustes problem,
+       Psychometrika 31 (1966); with a reflection allowed.
+    """
+    moving = np.asarray(moving, np.float64)
+    fixed = np.asarray(fixed, np.float64)
+    if moving.shape != fixed.shape or moving.ndim != 2:
+        raise ShapeError(
+            f"pictures that are laid on each other have one shape (n_samples, n_components), "
+            f"got {moving.shape} and {fixed.shape}: pick the samples that both have"
+        )
+    n_components = moving.shape[1]
+    if len(moving) == 0:
+        origin = np.zeros(n_components)
+        return Similarity(origin, origin, np.eye(n_components), 1.0)
+    source, target = moving.mean(axis=0), fixed.mean(axis=0)
+    a, b = moving - source, fixed - target
+    radius_a, radius_b = rms_radius(moving), rms_radius(fixed)
+    if radius_a == 0 or radius_b == 0:
+        return Similarity(source, target, np.eye(n_components), 1.0)
+    left, _, right = np.linalg.svd((a / radius_a).T @ (b / radius_b))
+    return Similarity(source, target, left @ right, radius_b / radius_a)
+
+
+def rms_radius(coordinates: Array) -> float:
+    """Root of the mean squared distance of the points from their centre."""
+    centred = np.asarray(coordinates, np.float64)
+    centred = centred - centred.mean(axis=0)
+    largest = float(np.abs(centred).max(initial=0.0))
+    if largest == 0:
+        return 0.0
+    # scaled, so that the squares of tiny pictures do not vanish
+    return largest * float(np.sqrt(((centred / largest) ** 2).sum(axis=1).mean()))
+
+
+def motion(moving: Array, fixed: Array) -> float:
+    """How far points move from one picture to the other, in units of the picture's size.
+
+    The mean displacement over the RMS radius of `fixed`, after the best similarity transform.
+    0 where the pictures are the same; about 1.25 where two round clouds have nothing in common
+    (the mean distance of two independent points of a plane Gaussian of RMS radius 1).
+
+    Parameters
+    ----------
+    moving, fixed : ndarray of shape (n_samples, n_components)
+        The same samples in the same order.
+
+    Returns
+    -------
+    float
+        NaN where one of the pictures is a dot.
+    """
+    radius = rms_radius(fixed)
+    if radius == 0 or rms_radius(moving) == 0:
+        return float("nan")
+    laid = procrustes(moving, fixed)(moving).astype(np.float64)
+    return float(np.linalg.norm(laid - fixed, axis=1).mean() / radius)

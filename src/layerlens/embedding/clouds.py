@@ -1,0 +1,258 @@
+"""What reduce() was given, made uniform: one checked cloud of points a layer, and the run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens._version import __version__
+from layerlens.errors import ArgumentError, DataError, LayerSelectionError, ShapeError
+from layerlens.records import LayerInfo, RunInfo
+
+__all__ = ["LayerCloud", "layer_clouds", "selected_layers"]
+
+Array = npt.NDArray[Any]
+Matrix = npt.NDArray[np.float32]
+
+_NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerCloud:
+    """The rows of one layer, read when they are asked for.
+
+    Parameters
+    ----------
+    name : str
+    source : array-like of shape (n_rows, n_features)
+        As the caller gave it.
+    run : RunInfo
+    rows : ndarray of shape (n_rows,), integers, or None
+        Which samples of the run the rows are; None for all of them.
+    cache : dict
+        Where derived things, such as neighbours, are kept with the layer.
+    """
+
+    name: str
+    source: Any
+    run: RunInfo
+    rows: Array | None = None
+    cache: MutableMapping[Any, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.run.n_samples if self.rows is None else len(self.rows)
+
+    @property
+    def labels(self) -> Array | None:
+        """Labels of the rows, where the run has labels."""
+        labels = self.run.labels
+        return labels if labels is None or self.rows is None else labels[self.rows]
+
+    def matrix(self) -> Matrix:
+        """Return the rows as a C-contiguous float32 matrix, checked to be finite.
+
+        Raises
+        ------
+        DataError
+            If there is NaN or infinity in it, or it is not numeric.
+        """
+        values = np.asarray(as_array(self.source, self.name))
+        if values.dtype.kind not in "fiub":
+            raise DataError(
+                f"layer {self.name!r} holds {values.dtype}, not real numbers: "
+                f"convert it to a float or integer array first"
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            matrix = np.ascontiguousarray(values, dtype=np.float32)
+            all_finite = bool(np.isfinite(matrix.sum(axis=1, dtype=np.float64)).all())
+        if not all_finite:
+            self._raise_not_finite(values)
+        return matrix
+
+    def _raise_not_finite(self, values: Array) -> None:
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        what, remedy = "NaN or infinity", "Leave these samples out, or find where it comes from"
+        if len(bad) == 0:
+            bad = np.flatnonzero((np.abs(values) > np.finfo(np.float32).max).any(axis=1))
+            what, remedy = "values too large for float32", "Scale the layer down first"
+        ids = self.run.ids if self.rows is None else self.run.ids[self.rows]
+        shown = ", ".join(str(i) for i in ids[bad[:_NAMED_AT_MOST]].tolist())
+        if len(bad) > _NAMED_AT_MOST:
+            shown += f" and {len(bad) - _NAMED_AT_MOST} more"
+        raise DataError(
+            f"layer {self.name!r} has {what} in {len(bad)} of {len(values)} samples "
+            f"(ids {shown}); every value must be finite. {remedy}."
+        )
+
+
+def as_array(source: Any, name: str) -> Array:
+    """Turn anything array-like into an array; a tensor is taken off its graph and device."""
+    try:
+        return np.asarray(source)
+    except (TypeError, RuntimeError, ValueError) as error:
+        if not callable(getattr(source, "detach", None)):
+            raise DataError(
+                f"layer {name!r} cannot be read as an array: {type(source).__name__}: {error}"
+            ) from error
+    # a tensor that requires grad, lies on another device, or is of a type that NumPy lacks
+    return np.asarray(source.detach().cpu().float())
+
+
+def layer_clouds(
+    activations: Mapping[str, Any], layers: str | Iterable[str] | None = None
+) -> list[LayerCloud]:
+    """Check what reduce() was given and return one cloud a layer, in order.
+
+    Parameters
+    ----------
+    activations : mapping of str to array-like of shape (n_samples, n_features)
+        An `Activations`, or any mapping.
+    layers : str, or iterable of str, or None
+        Names or globs; None for all layers.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not a mapping, or has no layers.
+    ShapeError
+        If a layer is not two-dimensional, is empty, or its number of rows does not fit.
+    LayerSelectionError
+        If a name or glob matches no layer.
+    """
+    if not isinstance(activations, Mapping):
+        raise ArgumentError(
+            f"reduce() takes a mapping of layer names to arrays, got "
+            f"{type(activations).__name__}; for one array write {{'layer': array}}"
+        )
+    if not activations:
+        raise ArgumentError("there are no layers to reduce: the mapping is empty")
+    for name in activations:
+        if not isinstance(name, str):
+            raise ArgumentError(f"layers are named by str, got the key {name!r}")
+    names = selected_layers(list(activations), layers)
+    sources = {name: _two_dimensional(name, activations[name]) for name in names}
+    run = getattr(activations, "run", None)
+    if not isinstance(run, RunInfo):
+        run = _run_of_plain_mapping(activations, sources)
+    return [_cloud(name, source, run) for name, source in sources.items()]
+
+
+def selected_layers(names: Sequence[str], wanted: str | Iterable[str] | None) -> list[str]:
+    """Return the names that match, in their own order.
+
+    Raises
+    ------
+    LayerSelectionError
+        If one of the wanted names or globs matches nothing; it names the nearest layers.
+    """
+    if wanted is None:
+        return list(names)
+    patterns = [wanted] if isinstance(wanted, str) else list(wanted)
+    if not patterns:
+        raise LayerSelectionError(f"layers is empty; there are: {', '.join(names)}")
+    chosen: set[str] = set()
+    for pattern in patterns:
+        # a name may hold the characters of a glob: "lstm[1]"
+        matching = [pattern] if pattern in names else [n for n in names if fnmatchcase(n, pattern)]
+        if not matching:
+            close = difflib.get_close_matches(str(pattern), names, n=3, cutoff=0.4)
+            hint = "nearest: " if close else "there are: "
+            shown = ", ".join(repr(n) for n in (close or names[:10]))
+            raise LayerSelectionError(f"no layer matches {pattern!r}; {hint}{shown}")
+        chosen.update(matching)
+    return [name for name in names if name in chosen]
+
+
+def _two_dimensional(name: str, source: Any) -> Any:
+    shape = getattr(source, "shape", None)
+    if shape is None:
+        source = as_array(source, name)
+        shape = source.shape
+    shape = tuple(int(n) for n in shape)
+    if len(shape) != 2:
+        remedy = (
+            "reshape it to (n_samples, 1)"
+            if len(shape) == 1
+            else "flatten it, x.reshape(len(x), -1), or take the mean over its positions"
+        )
+        raise ShapeError(
+            f"layer {name!r} has shape {shape}; one row a sample is needed, "
+            f"(n_samples, n_features): {remedy}"
+        )
+    if 0 in shape:
+        raise ShapeError(f"layer {name!r} is empty: its shape is {shape}")
+    return source
+
+
+def _run_of_plain_mapping(activations: Mapping[str, Any], sources: Mapping[str, Any]) -> RunInfo:
+    lengths = {
+        name: source.shape[0]
+        for name, source in sources.items()
+        if getattr(source, "rows", None) is None
+    }
+    if len(set(lengths.values())) != 1:
+        shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise ShapeError(
+            f"the layers have different numbers of samples ({shown}), so their points cannot be "
+            f"told to be the same; cut them to the same samples, or reduce them one by one"
+        )
+    (n_samples,) = set(lengths.values())
+    labels = getattr(activations, "labels", None)
+    return RunInfo(
+        layers={
+            name: LayerInfo(
+                name=name,
+                dim=source.shape[1],
+                width=source.shape[1],
+                output_shape=(source.shape[1],),
+            )
+            for name, source in sources.items()
+        },
+        ids=np.arange(n_samples),
+        labels=None if labels is None else np.asarray(labels),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        versions={"layerlens": __version__, "numpy": np.__version__},
+    )
+
+
+def _cloud(name: str, source: Any, run: RunInfo) -> LayerCloud:
+    rows = getattr(source, "rows", None)
+    expected = run.n_samples if rows is None else len(rows)
+    if source.shape[0] != expected:
+        raise ShapeError(
+            f"layer {name!r} has {source.shape[0]} rows where the run has {expected} samples; "
+            f"a layer with other samples than the rest says which in its attribute 'rows'"
+        )
+    cache = getattr(source, "cache", None)
+    return LayerCloud(
+        name=name,
+        source=source,
+        run=run,
+        rows=None if rows is None else np.asarray(rows),
+        cache=cache if isinstance(cache, MutableMapping) else {},
+    )
+
+
+class LazyMatrices(Sequence[Matrix]):
+    """The matrices of several clouds, each read when it is asked for and not kept."""
+
+    def __init__(self, clouds: Sequence[LayerCloud]) -> None:
+        self._clouds = clouds
+
+    def __len__(self) -> int:
+        return len(self._clouds)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return LazyMatrices(self._clouds[index])
+        return self._clouds[index].matrix()
+
+    def __iter__(self) -> Iterator[Matrix]:
+        return (cloud.matrix() for cloud in self._clouds)

@@ -1,0 +1,171 @@
+"""From what the caller calls a reducer to a fresh reducer for each layer."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from layerlens.errors import ArgumentError, PluginError
+from layerlens.plugins.registry import REDUCERS
+
+__all__ = ["ReducerMaker"]
+
+
+class ReducerMaker:
+    """Makes reducers of one kind.
+
+    Parameters
+    ----------
+    reducer : str, Reducer or class
+        A registered name; a class or factory; or a reducer, which is taken as it is configured
+        and cloned for each layer.
+    common : mapping
+        ``n_components``, ``random_state`` and ``n_jobs``: passed to the constructor where it
+        takes them. A ready reducer keeps its own.
+    params : mapping
+        Further parameters, passed as they are.
+
+    Raises
+    ------
+    PluginError
+        If there is no such reducer, or what is given is none.
+    ArgumentError
+        If it does not take one of `params`; the message says what it takes.
+    """
+
+    def __init__(
+        self,
+        reducer: Any,
+        common: Mapping[str, Any],
+        params: Mapping[str, Any],
+    ) -> None:
+        self._prototype: Any = None
+        self._factory: Callable[..., Any] | None = None
+        self._arguments: dict[str, Any] = {}
+        if isinstance(reducer, str):
+            self.name = reducer
+            self._take_factory(REDUCERS.factory(reducer), common, params)
+        elif inspect.isclass(reducer) or not callable(getattr(reducer, "fit_transform", None)):
+            self.name = getattr(reducer, "__name__", type(reducer).__name__)
+            if not callable(reducer):
+                raise PluginError(
+                    f"a reducer is a name ({', '.join(REDUCERS.available())}), an object with "
+                    f"fit_transform, or a class of such; got {type(reducer).__name__}"
+                )
+            self._take_factory(reducer, common, params)
+        else:
+            self.name = type(reducer).__name__
+            self._take_prototype(reducer, params)
+
+    def __call__(self) -> Any:
+        """Make a reducer that has seen no data."""
+        if self._factory is None:
+            made = _clone(self._prototype)
+        else:
+            try:
+                made = self._factory(**self._arguments)
+            except TypeError as error:
+                error.add_note(f"while making the reducer {self.name!r}")
+                raise
+        if not callable(getattr(made, "fit_transform", None)):
+            raise PluginError(
+                f"the reducer {self.name!r} has no fit_transform: "
+                f"{type(made).__name__} does not keep the contract of a reducer"
+            )
+        return made
+
+    def _take_factory(
+        self, factory: Callable[..., Any], common: Mapping[str, Any], params: Mapping[str, Any]
+    ) -> None:
+        taken, takes_any = _parameters(factory)
+        for name in params:
+            if name not in taken and not takes_any:
+                raise ArgumentError(_unknown_parameter(self.name, name, taken))
+        self._factory = factory
+        self._arguments = {name: value for name, value in common.items() if name in taken}
+        self._arguments.update(params)
+
+    def _take_prototype(self, reducer: Any, params: Mapping[str, Any]) -> None:
+        self._prototype = reducer
+        if not params:
+            return
+        if not callable(getattr(reducer, "set_params", None)):
+            raise ArgumentError(
+                f"the reducer {self.name!r} is given ready-made and has no set_params; "
+                f"set {', '.join(params)} where you make it"
+            )
+        taken = sorted(reducer.get_params())
+        for name in params:
+            if name not in taken:
+                raise ArgumentError(_unknown_parameter(self.name, name, taken))
+        self._prototype = _clone(reducer)
+        self._prototype.set_params(**params)
+
+
+def parameters_of(reducer: Any) -> dict[str, Any]:
+    """Return a reducer's parameters as JSON's types, for provenance."""
+    if callable(getattr(reducer, "get_params", None)):
+        found = reducer.get_params(deep=False)
+    else:
+        names, _ = _parameters(type(reducer))
+        found = {name: getattr(reducer, name) for name in names if hasattr(reducer, name)}
+    return {name: as_json(value) for name, value in found.items()}
+
+
+def versions_of(reducer: Any) -> dict[str, str]:
+    """Return the versions of the packages that a reducer's class is made of."""
+    packages = {cls.__module__.split(".")[0] for cls in type(reducer).__mro__} | {"numpy"}
+    found = {name: getattr(sys.modules.get(name), "__version__", None) for name in packages}
+    return {name: version for name, version in sorted(found.items()) if isinstance(version, str)}
+
+
+def as_json(value: Any) -> Any:
+    """Turn a value into JSON's types: exactly where it can be, by its `repr` where not."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): as_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return f"<array {value.shape} {value.dtype}>"
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return type(value).__qualname__
+
+
+def _parameters(factory: Callable[..., Any]) -> tuple[list[str], bool]:
+    """Names that a constructor takes, and whether it takes any others."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # builtins without a signature
+        return [], True
+    kinds = inspect.Parameter
+    names = [p.name for p in parameters if p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)]
+    return names, any(p.kind is kinds.VAR_KEYWORD for p in parameters)
+
+
+def _clone(reducer: Any) -> Any:
+    if callable(getattr(reducer, "get_params", None)):
+        from sklearn.base import clone
+
+        return clone(reducer)
+    return copy.deepcopy(reducer)
+
+
+def _unknown_parameter(reducer: str, name: str, taken: list[str]) -> str:
+    message = f"the reducer {reducer!r} takes no {name!r}"
+    close = difflib.get_close_matches(name, taken, n=1)
+    if close:
+        message += f"; did you mean {close[0]!r}?"
+    return f"{message} It takes: {', '.join(taken) or 'nothing'}."

@@ -1,0 +1,347 @@
+"""reduce(): every layer through one reducer, in order, aligned and measured."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.embedding.align import procrustes, rms_radius
+from layerlens.embedding.clouds import LayerCloud, LazyMatrices, layer_clouds
+from layerlens.embedding.embeddings import Embeddings
+from layerlens.embedding.making import ReducerMaker, as_json, parameters_of, versions_of
+from layerlens.embedding.metrics import K_RECALL, PictureQuality, measure
+from layerlens.embedding.neighbors import neighbors_of
+from layerlens.errors import ArgumentError, PluginError
+from layerlens.plugins.protocols import SupportsNeighbors, SupportsSeries, accepts
+from layerlens.records import LayerEmbedding
+
+__all__ = ["reduce"]
+
+Array = npt.NDArray[Any]
+Matrix = npt.NDArray[np.float32]
+Align = bool | Literal["procrustes"]
+
+
+def reduce(
+    activations: Mapping[str, Any],
+    reducer: Any = "pca",
+    *,
+    layers: str | Iterable[str] | None = None,
+    n_components: int = 2,
+    align: Align = True,
+    metrics: bool = True,
+    n_jobs: int | None = None,
+    progress: bool = False,
+    random_state: int | None = 0,
+    **params: Any,
+) -> Embeddings:
+    """Turn every layer's cloud of points into a picture.
+
+    Parameters
+    ----------
+    activations : Activations, or mapping of str to array-like of shape (n_samples, n_features)
+        Arrays or tensors, of any real type, in the order of depth. They are read one by one and
+        not changed.
+    reducer : str, Reducer or class
+        A name (see `layerlens.reducers.available`); a class or factory; or a ready object with
+        ``fit_transform``, which is taken as it is configured and cloned for each layer.
+    layers : str, iterable of str, or None
+        Which layers, by name or glob; all by default.
+    n_components : int
+        Dimensions of the pictures. Passed, as are `n_jobs` and `random_state`, to the reducers'
+        constructor where it takes such a parameter; a ready reducer keeps its own.
+    align : bool or "procrustes"
+        How consecutive pictures are kept comparable. True: the best that the reducer can take,
+        that is all layers in one series, else each layer started from the picture before, and
+        in every case laid on the picture before by a Procrustes transform. ``"procrustes"``:
+        each layer on its own, and then laid on the picture before. False: as they come.
+    metrics : bool
+        Whether to measure how far each picture can be trusted.
+    n_jobs : int or None
+        Threads, for reducers that can use them.
+    progress : bool
+        Whether to show progress on standard error.
+    random_state : int or None
+        Seed; the same seed gives the same pictures.
+    **params
+        The reducer's own parameters.
+
+    Returns
+    -------
+    Embeddings
+        Coordinates are finite float32 of shape (n_samples, n_components).
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is not allowed or the reducer does not take one of `params`.
+    LayerSelectionError
+        If `layers` names one that is not there.
+    ShapeError, DataError
+        If a layer is not one finite row a sample.
+    PluginError
+        If there is no such reducer, or what it returns is no picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> wide = rng.normal(size=(100, 50)).astype("float32")
+    >>> pictures = reduce({"input": wide, "relu": np.maximum(wide, 0)}, "pca")
+    >>> pictures["relu"].coordinates.shape
+    (100, 2)
+    """
+    if align not in (True, False, "procrustes"):
+        raise ArgumentError(f"align is True, False or 'procrustes', got {align!r}")
+    if not isinstance(n_components, int | np.integer) or n_components < 1:
+        raise ArgumentError(f"n_components is an int from 1 up, got {n_components!r}")
+    clouds = layer_clouds(activations, layers)
+    common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
+    make = ReducerMaker(reducer, common, params)
+    report = _Progress([cloud.name for cloud in clouds], progress)
+    with report:
+        if align is True and isinstance(make(), SupportsSeries) and _same_samples(clouds):
+            pictures = _in_one_series(clouds, make)
+        else:
+            pictures = _one_by_one(clouds, make, warm=align is True)
+        finished = []
+        chain = _Chain(enabled=align is not False)
+        for index, (cloud, picture) in enumerate(zip(clouds, pictures, strict=True)):
+            finished.append(_finish(index, cloud, picture, chain, metrics, random_state))
+            chain.append(cloud, finished[-1].coordinates)
+            report.done(cloud.name)
+    return Embeddings(finished)
+
+
+class _Picture:
+    """What a reducer made of one layer, before it is aligned and measured."""
+
+    __slots__ = ("coordinates", "matrix", "name", "notes", "params", "reducer", "start")
+
+    def __init__(self, coordinates: Matrix, reducer: Any, name: str, seconds: float) -> None:
+        self.coordinates = coordinates
+        self.reducer = reducer
+        self.matrix: Matrix | None = None
+        self.start: str | None = None
+        self.notes = [str(note) for note in getattr(reducer, "notes_", ())]
+        self.name = name
+        self.params: dict[str, Any] = {
+            "parameters": parameters_of(reducer),
+            "versions": versions_of(reducer),
+            "seconds": round(seconds, 4),
+        }
+
+
+class _Chain:
+    """The pictures so far, and the one that the next is laid on."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self._cloud: LayerCloud | None = None
+        self._coordinates: Matrix | None = None
+
+    def append(self, cloud: LayerCloud, coordinates: Matrix) -> None:
+        # a dot has no direction to turn the next picture by: the one before it stays
+        if self.enabled and rms_radius(coordinates) > 0:
+            self._cloud, self._coordinates = cloud, coordinates
+
+    def align(self, cloud: LayerCloud, coordinates: Matrix) -> tuple[Matrix, dict[str, Any]]:
+        """Lay a picture on the one before, by the samples that both have."""
+        if not self.enabled:
+            return coordinates, {"method": "none"}
+        if self._cloud is None or self._coordinates is None:
+            return coordinates, {"method": "first"}
+        here, there = _common_rows(cloud, self._cloud)
+        if len(here) < 2 or coordinates.shape[1] != self._coordinates.shape[1]:
+            return coordinates, {"method": "none", "reason": "too few samples in common"}
+        transform = procrustes(coordinates[here], self._coordinates[there])
+        return transform(coordinates), {
+            "method": "procrustes",
+            "to": self._cloud.name,
+            "samples": len(here),
+            "scale": transform.scale,
+            "reflected": transform.reflects,
+        }
+
+
+def _one_by_one(clouds: Sequence[LayerCloud], make: ReducerMaker, warm: bool) -> Iterator[_Picture]:
+    previous: tuple[LayerCloud, Matrix] | None = None
+    for cloud in clouds:
+        matrix = cloud.matrix()
+        reducer = make()
+        keywords: dict[str, Any] = {}
+        if warm and previous is not None and accepts(reducer.fit_transform, "init"):
+            start = _start_from(cloud, *previous)
+            if start is not None:
+                keywords["init"] = start
+        if isinstance(reducer, SupportsNeighbors) and accepts(reducer.fit_transform, "neighbors"):
+            found = neighbors_of(cloud, reducer.n_neighbors_needed(len(matrix)), matrix)
+            keywords["neighbors"] = (found.indices, found.distances)
+        began = time.perf_counter()
+        try:
+            returned = reducer.fit_transform(matrix, **keywords)
+        except Exception as error:
+            error.add_note(f"while reducing layer {cloud.name!r} with {make.name!r}")
+            raise
+        coordinates = _checked(returned, reducer, make.name, cloud)
+        picture = _Picture(coordinates, reducer, make.name, time.perf_counter() - began)
+        picture.matrix = matrix
+        if "init" in keywords and previous is not None:
+            picture.start = previous[0].name
+        if rms_radius(coordinates) > 0:
+            previous = cloud, coordinates
+        yield picture
+
+
+def _in_one_series(clouds: Sequence[LayerCloud], make: ReducerMaker) -> Iterator[_Picture]:
+    reducer = make()
+    keywords: dict[str, Any] = {}
+    began = time.perf_counter()
+    takes_neighbors = accepts(reducer.fit_transform_series, "neighbors")
+    if takes_neighbors and isinstance(reducer, SupportsNeighbors):
+        k = reducer.n_neighbors_needed(len(clouds[0]))
+        found = [neighbors_of(cloud, k) for cloud in clouds]
+        keywords["neighbors"] = [(each.indices, each.distances) for each in found]
+    try:
+        returned = list(reducer.fit_transform_series(LazyMatrices(clouds), **keywords))
+    except Exception as error:
+        error.add_note(f"while reducing the series of {len(clouds)} layers with {make.name!r}")
+        raise
+    if len(returned) != len(clouds):
+        raise PluginError(
+            f"the reducer {make.name!r} returned {len(returned)} pictures for "
+            f"{len(clouds)} layers; fit_transform_series returns one a layer, in order"
+        )
+    seconds = (time.perf_counter() - began) / len(clouds)
+    for cloud, each in zip(clouds, returned, strict=True):
+        coordinates = _checked(each, reducer, make.name, cloud)
+        picture = _Picture(coordinates, reducer, make.name, seconds)
+        picture.start = "series"
+        yield picture
+
+
+def _checked(returned: Any, reducer: Any, name: str, cloud: LayerCloud) -> Matrix:
+    """Hold a reducer to what it must return."""
+    coordinates = np.asarray(returned)
+    expected = getattr(reducer, "n_components", None)
+    shape = (len(cloud), expected if isinstance(expected, int) else "n_components")
+    fits = coordinates.ndim == 2 and coordinates.shape[0] == shape[0] and coordinates.shape[1] > 0
+    if not fits or (isinstance(expected, int) and coordinates.shape[1] != expected):
+        raise PluginError(
+            f"the reducer {name!r} returned an array of shape {coordinates.shape} for layer "
+            f"{cloud.name!r}; it must be ({shape[0]}, {shape[1]}), one row a sample"
+        )
+    if coordinates.dtype.kind not in "fiu":
+        raise PluginError(
+            f"the reducer {name!r} returned {coordinates.dtype} for layer {cloud.name!r}; "
+            f"coordinates are real numbers"
+        )
+    with np.errstate(over="ignore"):
+        coordinates = coordinates.astype(np.float32)
+    bad = int((~np.isfinite(coordinates).all(axis=1)).sum())
+    if bad:
+        raise PluginError(
+            f"the reducer {name!r} returned NaN or infinity for {bad} of {len(cloud)} samples of "
+            f"layer {cloud.name!r}, whose values are finite; try other parameters, or report it "
+            f"to its author"
+        )
+    return coordinates
+
+
+def _finish(
+    index: int,
+    cloud: LayerCloud,
+    picture: _Picture,
+    chain: _Chain,
+    metrics: bool,
+    random_state: int | None,
+) -> LayerEmbedding:
+    coordinates, alignment = chain.align(cloud, picture.coordinates)
+    if picture.start is not None:
+        alignment["started_from"] = picture.start
+    quality = PictureQuality({}, None)
+    if metrics:
+        matrix = cloud.matrix() if picture.matrix is None else picture.matrix
+        native = neighbors_of(cloud, K_RECALL, matrix)
+        quality = measure(matrix, coordinates, native, cloud.labels, random_state=random_state or 0)
+    own = {str(k): float(v) for k, v in getattr(picture.reducer, "metrics_", {}).items()}
+    clusters = getattr(picture.reducer, "labels_", None)
+    return LayerEmbedding(
+        layer=cloud.name,
+        index=index,
+        coordinates=coordinates,
+        run=cloud.run,
+        clusters=None if clusters is None else np.asarray(clusters),
+        metrics={**quality.metrics, **own},
+        stress=quality.stress,
+        reducer=picture.name,
+        params={
+            **picture.params,
+            "random_state": as_json(random_state),
+            "alignment": alignment,
+            "notes": picture.notes,
+        },
+        rows=cloud.rows,
+    )
+
+
+def _same_samples(clouds: Sequence[LayerCloud]) -> bool:
+    first = clouds[0].rows
+    if first is None:
+        return all(cloud.rows is None for cloud in clouds)
+    return all(cloud.rows is not None and np.array_equal(first, cloud.rows) for cloud in clouds)
+
+
+def _common_rows(a: LayerCloud, b: LayerCloud) -> tuple[Array, Array]:
+    """Places, in each of the two layers, of the samples that both have."""
+    if a.rows is None and b.rows is None:
+        everywhere = np.arange(len(a))
+        return everywhere, everywhere
+    samples_a = np.arange(len(a)) if a.rows is None else a.rows
+    samples_b = np.arange(len(b)) if b.rows is None else b.rows
+    _, in_a, in_b = np.intersect1d(samples_a, samples_b, return_indices=True)
+    return in_a, in_b
+
+
+def _start_from(cloud: LayerCloud, before: LayerCloud, coordinates: Matrix) -> Matrix | None:
+    """Return the picture before, for a layer of the very same samples."""
+    here, there = _common_rows(cloud, before)
+    if len(here) != len(cloud):
+        return None
+    start = np.empty((len(cloud), coordinates.shape[1]), np.float32)
+    start[here] = coordinates[there]
+    return start
+
+
+class _Progress:
+    """Progress on standard error: a bar on a terminal, a line a layer elsewhere."""
+
+    def __init__(self, names: Sequence[str], enabled: bool) -> None:
+        self._names = names
+        self._enabled = enabled
+        self._done = 0
+        self._bar: Any = None
+
+    def __enter__(self) -> _Progress:
+        if self._enabled and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=len(self._names), desc="reducing", unit="layer")
+        return self
+
+    def done(self, name: str) -> None:
+        self._done += 1
+        if self._bar is not None:
+            self._bar.set_postfix_str(name, refresh=False)
+            self._bar.update()
+        elif self._enabled:
+            sys.stderr.write(f"reduced {name} ({self._done} of {len(self._names)})\n")
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

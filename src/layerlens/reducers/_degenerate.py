@@ -1,0 +1,50 @@
+"""Clouds that have no picture of the usual kind, and the picture that they get instead."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.embedding.principal import principal_axes
+
+__all__ = ["fewer_than", "plain_picture"]
+
+Matrix = npt.NDArray[np.float32]
+
+
+def plain_picture(
+    X: Matrix, n_components: int, method: str, at_least: int
+) -> tuple[Matrix, str] | None:
+    """Return a picture and a note for a cloud with too few distinct points, else None.
+
+    A cloud that is one point gives one dot: there is nothing to show, and nothing is invented.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32
+    n_components : int
+    method : str
+        What cannot be done, for the note.
+    at_least : int
+        How many distinct points it needs.
+    """
+    if (X.max(axis=0) == X.min(axis=0)).all():
+        return np.zeros((len(X), n_components), np.float32), "all samples are the same point"
+    if not fewer_than(X, at_least):
+        return None
+    coordinates = principal_axes(X, n_components).coordinates
+    return (
+        coordinates,
+        f"fewer than {at_least} distinct points: principal axes in place of {method}",
+    )
+
+
+def fewer_than(X: Matrix, count: int) -> bool:
+    """Whether a cloud has fewer distinct points than `count`."""
+    seen: set[bytes] = set()
+    for row in X:
+        # + 0.0 makes one of the two zeros
+        seen.add((row + np.float32(0)).tobytes())
+        if len(seen) >= count:
+            return False
+    return True

@@ -1,0 +1,121 @@
+"""Clusters of each layer: ``"kmeans"``."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.exceptions import ConvergenceWarning
+
+from layerlens.embedding.principal import principal_axes
+
+__all__ = ["KMeans"]
+
+Matrix = npt.NDArray[np.float32]
+
+
+class KMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """scikit-learn's k-means, with a picture of the clusters.
+
+    The point of k-means is `labels_`, which become the clusters of the picture. Its distances to
+    the centroids are no picture, so the coordinates are the places of the points in the plane
+    of the first principal components **of the centroids**: the plane that shows the clusters
+    apart as far as a plane can. Points within a cluster lie where they happen to project to.
+
+    Parameters
+    ----------
+    n_components : int
+        Dimensions of the picture.
+    n_clusters : int
+        Cut to the number of distinct points, with a note.
+    init, n_init, max_iter, tol, verbose, random_state, copy_x, algorithm
+        As in `sklearn.cluster.KMeans`.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int32
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+    inertia_ : float
+    metrics_ : dict
+        ``inertia``: the sum of squared distances to the nearest centroid, over that to the mean.
+    notes_ : list of str
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        n_clusters: int = 8,
+        init: Any = "k-means++",
+        n_init: Any = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: Any = None,
+        copy_x: bool = True,
+        algorithm: str = "lloyd",
+    ) -> None:
+        self.n_components = n_components
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+        self.copy_x = copy_x
+        self.algorithm = algorithm
+
+    def fit(self, X: Matrix, y: Any = None) -> KMeans:
+        """Find the clusters of X, of shape (n_samples, n_features)."""
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X: Matrix, y: Any = None) -> Matrix:
+        """Find the clusters of X, of shape (n_samples, n_features), and return its picture."""
+        import sklearn.cluster
+
+        X = np.asarray(X, np.float32)
+        self.notes_: list[str] = []
+        n_clusters = min(self.n_clusters, _distinct(X, self.n_clusters))
+        if n_clusters < self.n_clusters:
+            self.notes_.append(f"{n_clusters} clusters: there are no more distinct points")
+        parameters = self.get_params()
+        del parameters["n_components"]
+        with warnings.catch_warnings():
+            # points that differ by less than float32 can tell; said in notes_
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = sklearn.cluster.KMeans(**{**parameters, "n_clusters": n_clusters}).fit(X)
+        found = len(np.unique(fitted.labels_))
+        if found < n_clusters:
+            self.notes_.append(f"{found} of {n_clusters} clusters have points")
+        self.labels_ = fitted.labels_
+        self.cluster_centers_ = fitted.cluster_centers_
+        self.inertia_ = float(fitted.inertia_)
+        self.n_iter_ = fitted.n_iter_
+        self.n_features_in_ = X.shape[1]
+        whole = float(((X - X.mean(axis=0)) ** 2).sum(dtype=np.float64))
+        self.metrics_ = {"inertia": self.inertia_ / whole if whole > 0 else 0.0}
+
+        centres = np.asarray(fitted.cluster_centers_, np.float32)
+        axes = principal_axes(centres, self.n_components)
+        shown = int((axes.variance > 0).sum())
+        if shown < self.n_components:
+            self.notes_.append(
+                f"{n_clusters} centroids span {shown} of {self.n_components} axes: "
+                f"the others are zero"
+            )
+        return np.asarray((X - axes.mean) @ axes.components.T, np.float32)
+
+
+def _distinct(X: Matrix, at_most: int) -> int:
+    """Count the distinct rows, up to a number."""
+    seen: set[bytes] = set()
+    for row in X:
+        seen.add((row + np.float32(0)).tobytes())
+        if len(seen) >= at_most:
+            break
+    return len(seen)
