@@ -72,29 +72,31 @@ def draw(
     font: str | Sequence[str],
 ) -> Figure:
     """Draw the layers side by side; see `layerlens.sinks.figure.figure`."""
-    ruler = Ruler(font)
-    colors = coloring(layers, color)
-    panel = panel or _panel_size(len(layers))
-    sizes = _Sizes.of(panel)
-    n_columns = min(columns or _columns(len(layers), panel, sizes.caption), len(layers))
-    n_rows = math.ceil(len(layers) / n_columns)
-    # one panel alone is still wide enough for a heading
-    width = max(n_columns * panel + (n_columns - 1) * _GAP, 3.2) + 2 * _EDGE
-    room = width - 2 * _EDGE
-    head = heading(layers, title)
-    marks, foot = footer(layers, colors, scale)
-    foot_lines = [part for line in foot for part in ruler.wrap(line, room, 7)]
-    entries = _legend_layout(colors, ruler, room)
-    legend_height = (entries[-1].line + 1) * _LEGEND_LINE + 0.06 if entries else 0.0
-    if colors.kind == "values":
-        legend_height = 0.36
-    head_lines = ruler.wrap(head, room, 12)
-    head_height = 0.24 * len(head_lines) + 0.06
-    row_height = sizes.caption + panel + _GAP
-    foot_height = 0.14 * len(foot_lines) + 0.04 if foot_lines else 0.0
-    height = _EDGE + head_height + legend_height + n_rows * row_height + foot_height + _EDGE - 0.1
-
     with _style(), _no_glyph_warnings():
+        ruler = Ruler(font)
+        colors = coloring(layers, color)
+        panel = panel or _panel_size(len(layers))
+        sizes = _Sizes.of(panel)
+        n_columns = min(columns or _columns(len(layers), panel, sizes.caption), len(layers))
+        n_rows = math.ceil(len(layers) / n_columns)
+        # one panel alone is still wide enough for a heading
+        width = max(n_columns * panel + (n_columns - 1) * _GAP, 3.2) + 2 * _EDGE
+        room = width - 2 * _EDGE
+        head = heading(layers, title)
+        marks, foot = footer(layers, colors, scale)
+        foot_lines = [part for line in foot for part in ruler.wrap(line, room, 7)]
+        entries = _legend_layout(colors, ruler, room)
+        legend_height = (entries[-1].line + 1) * _LEGEND_LINE + 0.06 if entries else 0.0
+        if colors.kind == "values":
+            legend_height = 0.36
+        head_lines = ruler.wrap(head, room, 12)
+        head_height = 0.24 * len(head_lines) + 0.06
+        row_height = sizes.caption + panel + _GAP
+        foot_height = 0.14 * len(foot_lines) + 0.04 if foot_lines else 0.0
+        height = (
+            _EDGE + head_height + legend_height + n_rows * row_height + foot_height + _EDGE - 0.1
+        )
+
         figure = Figure(figsize=(width, height), facecolor="white")
         FigureCanvasAgg(figure)
         page = _Page(figure, width, height, ruler)
@@ -249,8 +251,8 @@ def _points(
     xy = placed.xy[order]
     areas = np.full(len(order), size)
     if colors.kind == "classes":
-        # a filled triangle or cross looks smaller than a disc in the same box
-        marked = np.array([1.0 if s.marker == "o" else 1.5 for s in colors.styles] + [0.8])
+        # a triangle or cross looks smaller than a disc or square in the same box
+        marked = np.array([1.0 if s.marker in "os" else 1.5 for s in colors.styles] + [0.8])
         areas *= marked[codes]
     if placed.nearness is not None:
         areas *= 0.55 + 0.9 * placed.nearness[order]
