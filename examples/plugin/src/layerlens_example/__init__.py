@@ -1,0 +1,1 @@
+"""A reducer and a sink for layerlens, in a package of their own."""
