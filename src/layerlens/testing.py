@@ -16,7 +16,7 @@ or one test a clause, which names what is broken in the test's name::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from layerlens.plugins.reducer_checks import REDUCER_CHECKS, TOTAL_REDUCER_CHECKS
@@ -57,7 +57,8 @@ def check_reducer(factory: Callable[..., Any], *, total: bool = False) -> None:
     >>> check_reducer(PCA)
     """
     checks = {**REDUCER_CHECKS, **TOTAL_REDUCER_CHECKS} if total else REDUCER_CHECKS
-    _run(checks, factory, "reducer")
+    for check in checks.values():
+        check(factory)
 
 
 def check_sink(factory: Callable[..., Any]) -> None:
@@ -80,21 +81,5 @@ def check_sink(factory: Callable[..., Any]) -> None:
     >>> import layerlens as ll
     >>> check_sink(ll.sinks.factory("csv"))
     """
-    _run(SINK_CHECKS, factory, "sink")
-
-
-def _run(
-    checks: Mapping[str, Callable[[Callable[..., Any]], None]],
-    factory: Callable[..., Any],
-    kind: str,
-) -> None:
-    for name, check in checks.items():
-        try:
-            check(factory)
-        except Exception as error:
-            clause = (check.__doc__ or "").strip().splitlines()[0]
-            what = str(error) if isinstance(error, AssertionError) else f"{error!r}"
-            raise AssertionError(
-                f"the {kind} {getattr(factory, '__name__', factory)!r} breaks the clause {name} "
-                f"({clause}) {what}"
-            ) from error
+    for check in SINK_CHECKS.values():
+        check(factory)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerlens.plugins._clauses import Check, clauses, require
 from layerlens.plugins.protocols import SupportsPartialFit, SupportsSeries, accepts
 
 __all__ = ["REDUCER_CHECKS", "TOTAL_REDUCER_CHECKS"]
@@ -22,12 +23,6 @@ Factory = Callable[..., Any]
 
 _N = 60
 _FEATURES = 12
-
-
-def _require(condition: object, message: str) -> None:
-    # not `assert`, which python -O leaves out
-    if not condition:
-        raise AssertionError(message)
 
 
 def _make(factory: Factory, **params: Any) -> Any:
@@ -45,17 +40,17 @@ def _cloud(n: int = _N, features: int = _FEATURES, seed: int = 0) -> Array:
 
 def _picture(value: Any, n: int, what: str) -> Array:
     """Return the coordinates as an array, after looking at form and values."""
-    _require(
+    require(
         isinstance(value, np.ndarray) or hasattr(value, "__array__"),
         f"{what} is no array but {type(value).__name__}",
     )
     array = np.asarray(value)
-    _require(array.dtype.kind == "f", f"{what} has dtype {array.dtype}, not floating point")
-    _require(
+    require(array.dtype.kind == "f", f"{what} has dtype {array.dtype}, not floating point")
+    require(
         array.ndim == 2 and len(array) == n and array.shape[1] >= 1,
         f"{what} has shape {array.shape}; it is (n_samples, n_components), n_samples={n}",
     )
-    _require(np.isfinite(array).all(), f"{what} holds NaN or infinity")
+    require(np.isfinite(array).all(), f"{what} holds NaN or infinity")
     return array
 
 
@@ -73,7 +68,7 @@ def takes_labels(factory: Factory) -> None:
     X, y = _cloud(), np.arange(_N) % 3
     before = y.copy()
     _fit(_make(factory), X, y)
-    _require(np.array_equal(y, before), "fit_transform changed the labels that it was given")
+    require(np.array_equal(y, before), "fit_transform changed the labels that it was given")
 
 
 def keeps_rows_in_order(factory: Factory) -> None:
@@ -87,7 +82,7 @@ def _require_apart(picture: Array, what: str) -> None:
     side = np.arange(len(picture)) % 2
     # dots on one spot are everyone's nearest: which of them argmin names says nothing
     same = (side[distances.argmin(axis=1)] == side).mean()
-    _require(
+    require(
         same >= 0.9,
         f"of {what}, {same:.0%} of the points have a point of their own blob nearest in the "
         f"picture: rows are out of order, or the picture does not show the data",
@@ -99,8 +94,8 @@ def leaves_input_alone(factory: Factory) -> None:
     X = _cloud()
     before = X.copy()
     picture = _fit(_make(factory), X)
-    _require(np.array_equal(X, before), "fit_transform changed X")
-    _require(not np.shares_memory(picture, X), "the picture is a view of X's memory")
+    require(np.array_equal(X, before), "fit_transform changed X")
+    require(not np.shares_memory(picture, X), "the picture is a view of X's memory")
 
 
 def takes_read_only_input(factory: Factory) -> None:
@@ -134,7 +129,7 @@ def is_deterministic(factory: Factory) -> None:
         second = _fit(_make(factory), X)
     finally:
         np.random.set_state(state)  # noqa: NPY002
-    _require(
+    require(
         np.array_equal(first, second),
         "two reducers made alike (random_state=0 where it is taken) give two pictures of one X",
     )
@@ -153,7 +148,7 @@ def leaves_global_random_state_alone(factory: Factory) -> None:
     _fit(_make(factory), _cloud())
     after = np.random.get_state()  # noqa: NPY002
     same = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-    _require(same, "fit_transform changed NumPy's global random state (numpy.random.seed?)")
+    require(same, "fit_transform changed NumPy's global random state (numpy.random.seed?)")
 
 
 def honours_n_components(factory: Factory) -> None:
@@ -162,7 +157,7 @@ def honours_n_components(factory: Factory) -> None:
         return
     for n_components in (1, 2, 3):
         picture = _fit(_make(factory, n_components=n_components), _cloud())
-        _require(
+        require(
             picture.shape[1] == n_components,
             f"n_components={n_components} gives {picture.shape[1]} columns",
         )
@@ -172,7 +167,7 @@ def constructor_only_stores(factory: Factory) -> None:
     """The constructor keeps parameters as they came; nothing is fitted before fitting."""
     reducer = _make(factory)
     fitted = [name for name in vars(reducer) if name.endswith("_") and not name.startswith("_")]
-    _require(
+    require(
         not fitted,
         f"the constructor sets {', '.join(fitted)}: names that end in _ are set by fitting",
     )
@@ -183,10 +178,10 @@ def constructor_only_stores(factory: Factory) -> None:
         if accepts(factory, name):
             given = 3
             kept = _make(factory, **{name: given}).get_params(deep=False).get(name)
-            _require(kept == given, f"made with {name}={given}, get_params() says {name}={kept!r}")
+            require(kept == given, f"made with {name}={given}, get_params() says {name}={kept!r}")
     again = type(reducer)(**params).get_params(deep=False)
     changed = [name for name, value in params.items() if again.get(name) is not value]
-    _require(
+    require(
         not changed,
         f"the constructor changes {', '.join(changed)}: it stores what it is given as it is, and "
         f"checks it when fitting",
@@ -200,9 +195,9 @@ def refitting_forgets(factory: Factory) -> None:
     picture = _fit(reducer, first)
     kept = picture.copy()
     again = _fit(reducer, second)
-    _require(np.array_equal(picture, kept), "fitting again changed the picture returned before")
+    require(np.array_equal(picture, kept), "fitting again changed the picture returned before")
     fresh = _fit(_make(factory), second)
-    _require(
+    require(
         np.array_equal(again, fresh), "a reducer fitted before gives another picture than a new one"
     )
 
@@ -216,7 +211,7 @@ def labels_fit_the_rows(factory: Factory) -> None:
         if labels is None:
             return
         labels = np.asarray(labels)
-        _require(
+        require(
             labels.shape == (len(X),) and labels.dtype.kind in "iu",
             f"labels_ is {labels.dtype} of shape {labels.shape}; it is integers of shape "
             f"({len(X)},)",
@@ -228,14 +223,14 @@ def reports_are_well_formed(factory: Factory) -> None:
     reducer = _make(factory)
     _fit(reducer, _cloud())
     notes = getattr(reducer, "notes_", ())
-    _require(
+    require(
         isinstance(notes, Sequence)
         and not isinstance(notes, str)
         and all(isinstance(note, str) for note in notes),
         f"notes_ is a sequence of str, got {notes!r}",
     )
     metrics = getattr(reducer, "metrics_", {})
-    _require(
+    require(
         isinstance(metrics, Mapping)
         and all(isinstance(k, str) and isinstance(v, numbers.Real) for k, v in metrics.items()),
         f"metrics_ is a mapping of str to numbers, got {metrics!r}",
@@ -252,7 +247,7 @@ def can_be_pickled(factory: Factory) -> None:
             f"a reducer cannot be pickled: {type(error).__name__}: {error}"
         ) from error
     same = np.array_equal(_fit(copy, _cloud()), _fit(reducer, _cloud()))
-    _require(same, "a reducer gives another picture once it was pickled")
+    require(same, "a reducer gives another picture once it was pickled")
 
 
 def small_or_poor_clouds_are_drawn_or_refused(factory: Factory) -> None:
@@ -264,7 +259,7 @@ def small_or_poor_clouds_are_drawn_or_refused(factory: Factory) -> None:
                 warnings.simplefilter("ignore")  # it may warn of a cloud that is poor indeed
                 value = reducer.fit_transform(X)
         except ValueError as error:
-            _require(str(error).strip(), f"{name} is refused without a word")
+            require(str(error).strip(), f"{name} is refused without a word")
         except Exception as error:
             raise AssertionError(
                 f"{name} gives {type(error).__name__}: {error}. A cloud is drawn, or refused with "
@@ -293,8 +288,8 @@ def uses_init(factory: Factory) -> None:
     for init in (start, -start):
         init.setflags(write=False)
         pictures.append(_fit(_make(factory, n_components=2), X, init=init))
-    _require(np.array_equal(start, before), "fit_transform changed init")
-    _require(
+    require(np.array_equal(start, before), "fit_transform changed init")
+    require(
         not np.array_equal(pictures[0], pictures[1]),
         "a start and its mirror image give one picture: init is taken and not used",
     )
@@ -306,13 +301,13 @@ def uses_neighbors(factory: Factory) -> None:
     reducer = _make(factory)
     if not accepts(reducer.fit_transform, "neighbors"):
         return
-    _require(
+    require(
         hasattr(reducer, "n_neighbors_needed"),
         "fit_transform takes neighbors, but there is no n_neighbors_needed(n_samples)",
     )
     for n in (3, _N):
         needed = reducer.n_neighbors_needed(n)
-        _require(
+        require(
             isinstance(needed, (int, np.integer)) and 1 <= needed < n,
             f"n_neighbors_needed({n}) is {needed!r}; it is a whole number from 1 to {n - 1}",
         )
@@ -329,7 +324,7 @@ def uses_neighbors(factory: Factory) -> None:
         for array in (indices, nearest):
             array.setflags(write=False)
         pictures.append(_fit(_make(factory), X, neighbors=(indices, nearest)))
-    _require(
+    require(
         not np.array_equal(pictures[0], pictures[1]),
         "the neighbours of two clouds give one picture: neighbors is taken and not used",
     )
@@ -345,7 +340,7 @@ def draws_a_series(factory: Factory) -> None:
     results = []
     for _ in range(2):
         pictures = list(_make(factory).fit_transform_series(layers))
-        _require(
+        require(
             len(pictures) == len(layers),
             f"fit_transform_series gives {len(pictures)} pictures of {len(layers)} layers",
         )
@@ -353,11 +348,11 @@ def draws_a_series(factory: Factory) -> None:
             [_picture(p, _N, f"picture {i} of the series") for i, p in enumerate(pictures)]
         )
     for i, (layer, kept) in enumerate(zip(layers, before, strict=True)):
-        _require(np.array_equal(layer, kept), f"fit_transform_series changed layer {i}")
+        require(np.array_equal(layer, kept), f"fit_transform_series changed layer {i}")
     columns = {p.shape[1] for p in results[0]}
-    _require(len(columns) == 1, f"pictures of one series have {sorted(columns)} columns")
+    require(len(columns) == 1, f"pictures of one series have {sorted(columns)} columns")
     for i, (a, b) in enumerate(zip(*results, strict=True)):
-        _require(np.array_equal(a, b), f"two reducers made alike give two pictures of layer {i}")
+        require(np.array_equal(a, b), f"two reducers made alike give two pictures of layer {i}")
         _require_apart(a, f"layer {i} of a series")
 
 
@@ -369,18 +364,18 @@ def learns_from_batches(factory: Factory) -> None:
     X = _cloud()
     for batch in (X[:30], X[30:]):
         returned = reducer.partial_fit(batch)
-        _require(returned is reducer, "partial_fit returns something else than the reducer")
+        require(returned is reducer, "partial_fit returns something else than the reducer")
     whole = _picture(reducer.transform(X), _N, "transform(X)")
     part = _picture(reducer.transform(X[10:20]), 10, "transform of ten rows")
     reach = float(np.abs(whole).max()) or 1.0
-    _require(
+    require(
         np.allclose(part, whole[10:20], atol=1e-3 * reach),
         "transform places the same rows elsewhere when they come by themselves",
     )
     _require_apart(whole, "a cloud learnt from batches")
 
 
-def _draws(name: str) -> Callable[[Factory], None]:
+def _draws(name: str) -> Check:
     def check(factory: Factory) -> None:
         X = _poor_clouds()[name]
         reducer = _make(factory, n_components=2)
@@ -389,7 +384,7 @@ def _draws(name: str) -> Callable[[Factory], None]:
         except Exception as error:
             raise AssertionError(f"{name} is refused: {type(error).__name__}: {error}") from error
         picture = _picture(value, len(X), f"the picture of {name}")
-        _require(
+        require(
             not accepts(factory, "n_components") or picture.shape[1] == 2,
             f"the picture of {name} has {picture.shape[1]} columns, not 2",
         )
@@ -399,11 +394,8 @@ def _draws(name: str) -> Callable[[Factory], None]:
     return check
 
 
-def _named(*checks: Callable[[Factory], None]) -> dict[str, Callable[[Factory], None]]:
-    return {check.__name__: check for check in checks}
-
-
-REDUCER_CHECKS: dict[str, Callable[[Factory], None]] = _named(
+REDUCER_CHECKS: dict[str, Check] = clauses(
+    "reducer",
     gives_a_picture,
     takes_labels,
     keeps_rows_in_order,
@@ -427,7 +419,7 @@ REDUCER_CHECKS: dict[str, Callable[[Factory], None]] = _named(
 )
 """The clauses of a reducer's contract by name: each takes the class, and raises or returns."""
 
-TOTAL_REDUCER_CHECKS: dict[str, Callable[[Factory], None]] = _named(
-    *(_draws(name) for name in _poor_clouds())
+TOTAL_REDUCER_CHECKS: dict[str, Check] = clauses(
+    "reducer", *(_draws(name) for name in _poor_clouds())
 )
 """What built-in reducers promise besides: no cloud is refused, however small or poor."""

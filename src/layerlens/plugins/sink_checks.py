@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerlens.plugins._clauses import Check, clauses, require
 from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
 
 __all__ = ["SINK_CHECKS"]
@@ -23,12 +24,6 @@ Factory = Callable[..., Any]
 
 _N = 12
 _OLD = b"what lay there before"
-
-
-def _require(condition: object, message: str) -> None:
-    # not `assert`, which python -O leaves out
-    if not condition:
-        raise AssertionError(message)
 
 
 def _result(
@@ -73,7 +68,7 @@ def _suffixes(factory: Factory) -> tuple[str, ...]:
     target: Any = factory
     while not hasattr(target, "suffixes") and hasattr(target, "func"):
         target = target.func
-    _require(
+    require(
         hasattr(target, "suffixes"),
         "there is no class attribute suffixes; a sink that no suffix stands for has ()",
     )
@@ -106,10 +101,10 @@ def _listing(path: Path) -> list[str]:
 
 
 def _require_written(path: Path, what: str) -> None:
-    _require(path.exists() and _content(path), f"{what}: nothing lies at {path.name!r}")
-    _require(any(_content(path).values()), f"{what}: what lies at {path.name!r} is empty")
+    require(path.exists() and _content(path), f"{what}: nothing lies at {path.name!r}")
+    require(any(_content(path).values()), f"{what}: what lies at {path.name!r} is empty")
     others = [name for name in _listing(path) if name != path.name]
-    _require(not others, f"{what}: {', '.join(others)} lies beside {path.name!r}")
+    require(not others, f"{what}: {', '.join(others)} lies beside {path.name!r}")
 
 
 def suffixes_are_well_formed(factory: Factory) -> None:
@@ -119,30 +114,30 @@ def suffixes_are_well_formed(factory: Factory) -> None:
     while not hasattr(target, "suffixes"):
         target = target.func
     suffixes = target.suffixes
-    _require(isinstance(suffixes, tuple), f"suffixes is a tuple, got {suffixes!r}")
+    require(isinstance(suffixes, tuple), f"suffixes is a tuple, got {suffixes!r}")
     for suffix in suffixes:
-        _require(
+        require(
             isinstance(suffix, str) and re.fullmatch(r"\.[^\s./\\A-Z]+", suffix),
             f"the suffix {suffix!r} is not a dot and lower-case characters",
         )
-    _require(len(set(suffixes)) == len(suffixes), f"suffixes {suffixes!r} names one twice")
+    require(len(set(suffixes)) == len(suffixes), f"suffixes {suffixes!r} names one twice")
 
 
 def constructor_touches_nothing(factory: Factory) -> None:
     """Making a sink leaves the disk alone, and needs no folder."""
     with _target(factory) as path:
         factory(path)
-        _require(not _listing(path), f"the constructor made {', '.join(_listing(path))}")
+        require(not _listing(path), f"the constructor made {', '.join(_listing(path))}")
         path.write_bytes(_OLD)
         factory(path)
-        _require(path.read_bytes() == _OLD, "the constructor changed what lay at the path")
+        require(path.read_bytes() == _OLD, "the constructor changed what lay at the path")
         try:
             factory(path.parent / "missing" / path.name)
         except OSError as error:
             raise AssertionError(
                 f"the constructor looks for the folder ({error}); that belongs into the block"
             ) from error
-        _require(not (path.parent / "missing").exists(), "the constructor made a folder")
+        require(not (path.parent / "missing").exists(), "the constructor made a folder")
 
 
 def refuses_unknown_options(factory: Factory) -> None:
@@ -179,7 +174,7 @@ def takes_a_path_or_a_str(factory: Factory) -> None:
 def block_returns_the_sink(factory: Factory) -> None:
     """``with Sink(path) as sink`` gives something that writes."""
     with _target(factory) as path, factory(path) as sink:
-        _require(
+        require(
             callable(getattr(sink, "write", None)), "__enter__ does not return what has a write"
         )
         for layer in _result():
@@ -198,11 +193,11 @@ def nothing_shows_before_the_end(factory: Factory) -> None:
                     sink.write(layer)
                     now = path.read_bytes() if path.is_file() else None
                     if old is None:
-                        _require(
+                        require(
                             not path.exists(), "something lies at the path before the block ends"
                         )
                     else:
-                        _require(now == old, "the old file is changed before the block ends")
+                        require(now == old, "the old file is changed before the block ends")
             if not path.is_file():
                 return  # a sink that makes a folder: an old file cannot lie there
 
@@ -214,7 +209,7 @@ def replaces_an_old_file(factory: Factory) -> None:
         first = _content(path)
         _save(factory, path, _result(seed=1))
         _require_written(path, "after writing twice")
-        _require(_content(path) != first, "the second result is not there: the first still is")
+        require(_content(path) != first, "the second result is not there: the first still is")
 
 
 def leaves_nothing_after_an_exception(factory: Factory) -> None:
@@ -223,7 +218,7 @@ def leaves_nothing_after_an_exception(factory: Factory) -> None:
         for n_written in (0, 1, 3):
             with _target(factory) as path:
                 _fail_inside(factory, path, kind, n_written)
-                _require(
+                require(
                     not _listing(path),
                     f"{kind.__name__} after {n_written} layers leaves "
                     f"{', '.join(_listing(path))} behind",
@@ -237,7 +232,7 @@ def keeps_the_old_file_after_an_exception(factory: Factory) -> None:
             _save(factory, path, _result())
             before = _content(path)
             _fail_inside(factory, path, kind, 1)
-            _require(
+            require(
                 path.exists() and _content(path) == before,
                 f"{kind.__name__} inside of the block loses what lay at the path before",
             )
@@ -251,7 +246,7 @@ def _fail_inside(factory: Factory, path: Path, kind: type[BaseException], n_writ
                 sink.write(layer)
             raise mark
     except kind as error:
-        _require(error is mark, f"the {kind.__name__} of the block is replaced by another")
+        require(error is mark, f"the {kind.__name__} of the block is replaced by another")
     else:
         raise AssertionError(f"the block swallows a {kind.__name__}")
 
@@ -263,7 +258,7 @@ def missing_folder_is_an_oserror(factory: Factory) -> None:
         try:
             _save(factory, missing, _result())
         except OSError:
-            _require(not missing.parent.exists(), "the missing folder was made")
+            require(not missing.parent.exists(), "the missing folder was made")
             return
         except Exception as error:
             raise AssertionError(
@@ -277,14 +272,14 @@ def refuses_to_write_outside_of_the_block(factory: Factory) -> None:
     layers = _result()
     with _target(factory) as path:
         _refused(factory(path), layers[0], "before the block")
-        _require(not _listing(path), "write before the block made a file")
+        require(not _listing(path), "write before the block made a file")
         sink = factory(path)
         with sink as writer:
             for layer in layers:
                 writer.write(layer)
         before = _content(path)
         _refused(writer, layers[0], "after the block")
-        _require(_content(path) == before, "write after the block changed the result")
+        require(_content(path) == before, "write after the block changed the result")
 
 
 def _refused(sink: Any, layer: LayerEmbedding, when: str) -> None:
@@ -315,7 +310,7 @@ def every_layer_is_written(factory: Factory) -> None:
         )
         with _target(factory) as path:
             _save(factory, path, [*layers[:i], moved, *layers[i + 1 :]])
-            _require(
+            require(
                 _content(path) != whole,
                 f"the coordinates of layer {i} of {len(layers)} leave no trace in the result",
             )
@@ -331,7 +326,7 @@ def leaves_layers_alone(factory: Factory) -> None:
     with _target(factory) as path:
         _save(factory, path, layers)
     for array, kept in zip(arrays, before, strict=True):
-        _require(np.array_equal(array, kept), "the sink changed an array of a layer")
+        require(np.array_equal(array, kept), "the sink changed an array of a layer")
         array.setflags(write=False)
     with _target(factory) as path:
         _save(factory, path, layers)
@@ -421,29 +416,27 @@ def _tried(factory: Factory, layers: list[LayerEmbedding], what: str) -> None:
         _require_written(path, what)
 
 
-SINK_CHECKS: dict[str, Callable[[Factory], None]] = {
-    check.__name__: check
-    for check in (
-        suffixes_are_well_formed,
-        constructor_touches_nothing,
-        refuses_unknown_options,
-        block_returns_the_sink,
-        writes_for_every_suffix,
-        takes_a_path_or_a_str,
-        nothing_shows_before_the_end,
-        replaces_an_old_file,
-        leaves_nothing_after_an_exception,
-        keeps_the_old_file_after_an_exception,
-        missing_folder_is_an_oserror,
-        refuses_to_write_outside_of_the_block,
-        every_layer_is_written,
-        leaves_layers_alone,
-        takes_any_name,
-        takes_any_number_of_components,
-        takes_any_labels,
-        takes_layers_of_other_rows,
-        takes_clusters_thumbnails_and_columns,
-        takes_a_dot,
-    )
-}
+SINK_CHECKS: dict[str, Check] = clauses(
+    "sink",
+    suffixes_are_well_formed,
+    constructor_touches_nothing,
+    refuses_unknown_options,
+    block_returns_the_sink,
+    writes_for_every_suffix,
+    takes_a_path_or_a_str,
+    nothing_shows_before_the_end,
+    replaces_an_old_file,
+    leaves_nothing_after_an_exception,
+    keeps_the_old_file_after_an_exception,
+    missing_folder_is_an_oserror,
+    refuses_to_write_outside_of_the_block,
+    every_layer_is_written,
+    leaves_layers_alone,
+    takes_any_name,
+    takes_any_number_of_components,
+    takes_any_labels,
+    takes_layers_of_other_rows,
+    takes_clusters_thumbnails_and_columns,
+    takes_a_dot,
+)
 """The clauses of a sink's contract by name: each takes the class, and raises or returns."""
