@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerlens.embedding.neighbors import DistanceRows, Neighbors
+from layerlens.embedding.distances import DistanceRows
+from layerlens.embedding.neighbors import Neighbors, shared_neighbors
 
 __all__ = [
     "K_LABELS",
@@ -81,7 +82,7 @@ def measure(
     shown = neighbors_in_picture(picture, min(K_RECALL, n - 1))
     # neighbours that are half of all samples would be kept by any picture
     k = min(K_RECALL, native.k, (n - 1) // 2)
-    shared = _shared(native.indices[:, :k], shown[:, :k])
+    shared = shared_neighbors(native.indices[:, :k], shown[:, :k])
     metrics = {
         "trustworthiness": trustworthiness(X, shown, random_state=random_state)[0],
         "neighbor_recall": float(shared.mean()),
@@ -199,14 +200,6 @@ def label_accuracy(labels: Array, neighbors: npt.NDArray[np.int32]) -> float | N
         correct += int((votes.argmax(axis=1) == codes[some]).sum())
         total += len(some)
     return correct / total
-
-
-def _shared(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    """Share of the entries of each row of `a` that are in the same row of `b`."""
-    shared = np.zeros(len(a))
-    for column in range(a.shape[1]):
-        shared += (a[:, column, None] == b).any(axis=1)
-    return np.asarray(shared / a.shape[1])
 
 
 def _has_extent(X: Matrix) -> bool:

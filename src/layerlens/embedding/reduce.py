@@ -121,7 +121,7 @@ def reduce(
 class _Picture:
     """What a reducer made of one layer, before it is aligned and measured."""
 
-    __slots__ = ("coordinates", "matrix", "name", "notes", "params", "reducer", "start")
+    __slots__ = ("coordinates", "matrix", "metrics", "name", "notes", "params", "reducer", "start")
 
     def __init__(self, coordinates: Matrix, reducer: Any, name: str, seconds: float) -> None:
         self.coordinates = coordinates
@@ -129,6 +129,7 @@ class _Picture:
         self.matrix: Matrix | None = None
         self.start: str | None = None
         self.notes = [str(note) for note in getattr(reducer, "notes_", ())]
+        self.metrics = dict(getattr(reducer, "metrics_", {}))
         self.name = name
         self.params: dict[str, Any] = {
             "parameters": parameters_of(reducer),
@@ -218,9 +219,13 @@ def _in_one_series(clouds: Sequence[LayerCloud], make: ReducerMaker) -> Iterator
             f"{len(clouds)} layers; fit_transform_series returns one a layer, in order"
         )
     seconds = (time.perf_counter() - began) / len(clouds)
-    for cloud, each in zip(clouds, returned, strict=True):
+    notes = getattr(reducer, "series_notes_", None) or [()] * len(clouds)
+    figures = getattr(reducer, "series_metrics_", None) or [{}] * len(clouds)
+    for at, (cloud, each) in enumerate(zip(clouds, returned, strict=True)):
         coordinates = _checked(each, reducer, make.name, cloud)
         picture = _Picture(coordinates, reducer, make.name, seconds)
+        picture.notes = [str(note) for note in notes[at]]
+        picture.metrics = dict(figures[at])
         picture.start = "series"
         yield picture
 
@@ -269,7 +274,7 @@ def _finish(
         matrix = cloud.matrix() if picture.matrix is None else picture.matrix
         native = neighbors_of(cloud, K_RECALL, matrix)
         quality = measure(matrix, coordinates, native, cloud.labels, random_state=random_state or 0)
-    own = {str(k): float(v) for k, v in getattr(picture.reducer, "metrics_", {}).items()}
+    own = {str(name): float(value) for name, value in picture.metrics.items()}
     clusters = getattr(picture.reducer, "labels_", None)
     return LayerEmbedding(
         layer=cloud.name,

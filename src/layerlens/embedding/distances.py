@@ -1,0 +1,67 @@
+"""Distances from rows of a cloud to all of it, as exact as float32 allows and no slower."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["DistanceRows", "cancels"]
+
+Matrix = npt.NDArray[np.float32]
+
+# A squared distance taken from float32 Gram entries carries an error of some units in the last
+# place of the squared norms; below this share of them it is mostly rounding.
+_SHARE_OF_NORM = 64 * float(np.finfo(np.float32).eps)
+
+
+def cancels(squared: Matrix, norms: Matrix) -> npt.NDArray[np.bool_]:
+    """Whether squared distances are so small beside the norms that nothing of them is left."""
+    return np.asarray(squared <= np.float32(_SHARE_OF_NORM) * norms)
+
+
+class DistanceRows:
+    """Squared distances from chosen rows of a cloud to all of them, by the Gram matrix.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32
+    """
+
+    def __init__(self, X: Matrix) -> None:
+        self._centred = X - X.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self._norms = np.einsum("ij,ij->i", self._centred, self._centred)
+        self._exact: npt.NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self._centred)
+
+    def of(self, rows: npt.NDArray[np.integer[Any]]) -> Matrix:
+        """Return squared distances of shape (len(rows), n_samples).
+
+        That of a row to itself is minus infinity, so that it comes first. Rows with a neighbour
+        that is much nearer than the centre of the cloud, as in clusters far apart, are done
+        again in double precision.
+        """
+        block: Matrix = self._centred[rows] @ self._centred.T
+        block *= -2
+        block += self._norms
+        block += self._norms[rows, None]
+        own = np.arange(len(rows))
+        block[own, rows] = np.inf
+        coarse = cancels(block.min(axis=1), self._norms[rows])
+        block[own, rows] = -np.inf
+        if coarse.any():
+            block[coarse] = self._in_double(rows[coarse])
+        return block
+
+    def _in_double(self, rows: npt.NDArray[np.integer[Any]]) -> Matrix:
+        if self._exact is None:
+            self._exact = self._centred.astype(np.float64)
+        norms = np.einsum("ij,ij->i", self._exact, self._exact)
+        block = norms[rows, None] + norms - 2 * (self._exact[rows] @ self._exact.T)
+        # identical rows are at no distance at all, whatever rounding says
+        block[block < 1e-13 * norms[rows, None]] = 0
+        block[np.arange(len(rows)), rows] = -np.inf
+        return np.asarray(block, np.float32)
