@@ -185,21 +185,23 @@ class Capture:
         if found is None:
             return
         path, tensor = found
-        if self._makers is not None and not untouchable(tensor):
-            if only_new and self._makers.knows(tensor):
-                return
-            self._makers.note(tensor)
         why = untouchable(tensor)
         if why is not None:
             self._skip(layer, why)
             return
+        if self._makers is not None:
+            if only_new and self._makers.knows(tensor):
+                return
+            self._makers.note(tensor)
         batch = self._batch_of(layer, tensor)
         before = batch.next_call(layer)
         key = f"{layer}:{before}" if before and not self._last_call_only else layer
         if key in self.skipped:
             return
         with torch.no_grad():
-            tensor = tensor.detach().as_subclass(torch.Tensor)
+            tensor = tensor.detach()
+            if type(tensor) is not torch.Tensor:  # its operations may be the user's own
+                tensor = tensor.as_subclass(torch.Tensor)
             if batch.size is None:
                 batch.size = tensor.shape[0]
             if tensor.shape[0] != batch.size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,7 @@ def expected_samples(batches: Any) -> int | None:
     if isinstance(batches, tuple) and len(batches) == 2 and _is_labelled_data(*batches):
         return len(batches[0])
     counted = batches if isinstance(batches, Dataset) else getattr(batches, "sampler", None)
-    return len(counted) if hasattr(counted, "__len__") else None
+    return len(counted) if isinstance(counted, Sized) else None
 
 
 def class_names(batches: Any) -> tuple[str, ...] | None:

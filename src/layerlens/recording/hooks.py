@@ -100,8 +100,10 @@ def untouchable(tensor: torch.Tensor) -> str | None:
         return "it lives inside a torch.func transform (vmap, grad, ...)"
     if tensor.is_meta or type(tensor).__name__ in ("FakeTensor", "FunctionalTensor"):
         return "it has no values (meta or fake tensor)"
+    if hasattr(tensor, "to_local"):
+        return "it is a DTensor, spread over devices"
     if tensor.is_nested:
-        return "it is a nested tensor; pass readout= a callable that pads it"
+        return "it is a nested tensor"
     if tensor.layout != torch.strided:
         return f"its layout is {tensor.layout}"
     return None
