@@ -1,0 +1,6 @@
+"""``python -m layerlens.cli``."""
+
+from layerlens.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,94 @@
+"""The short way: record and reduce in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from layerlens.embedding.reduce import reduce
+from layerlens.recording.probe import Probe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from layerlens.embedding.embeddings import Embeddings
+    from layerlens.embedding.reduce import Align
+    from layerlens.recording.readout import ReadoutSpec
+    from layerlens.recording.selection import Selector
+
+__all__ = ["embed"]
+
+
+def embed(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    layers: Selector = "*",
+    reducer: Any = "series-tsne",
+    readout: ReadoutSpec = "flatten",
+    sketch: str | int | None = "auto",
+    call: str = "each",
+    capture: str = "output",
+    dtype: str = "float32",
+    store: None = None,
+    limit: int | None = None,
+    forward: Callable[[nn.Module, Any], Any] | None = None,
+    n_components: int = 2,
+    align: Align = True,
+    metrics: bool = True,
+    n_jobs: int | None = None,
+    progress: bool = False,
+    random_state: int = 0,
+    **params: Any,
+) -> Embeddings:
+    """Send batches through a model and turn every layer into a picture.
+
+    `Probe.run` and `reduce` in one call.
+
+    Parameters
+    ----------
+    model, batches, layers, readout, sketch, call, capture, dtype, store, limit, forward
+        See `Probe` and `Probe.run`.
+    reducer, n_components, align, metrics, n_jobs, **params
+        See `reduce`; `params` are the reducer's own.
+    progress : bool, default False
+        Show how far it is, on standard error.
+    random_state : int, default 0
+        Seed of the sketch and of the reducer.
+
+    Returns
+    -------
+    Embeddings
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> embeddings = embed(model, torch.randn(20, 4), reducer="pca")
+    >>> embeddings["1"].coordinates.shape
+    (20, 2)
+    """
+    probe = Probe(
+        model,
+        layers,
+        readout=readout,
+        sketch=sketch,
+        call=call,
+        capture=capture,
+        dtype=dtype,
+        store=store,
+        random_state=random_state,
+    )
+    activations = probe.run(batches, progress=progress, limit=limit, forward=forward)
+    return reduce(
+        activations,
+        reducer,
+        n_components=n_components,
+        align=align,
+        metrics=metrics,
+        n_jobs=n_jobs,
+        progress=progress,
+        random_state=random_state,
+        **params,
+    )
