@@ -1,0 +1,22 @@
+"""The built-in reducers pass the kit that third parties' reducers pass, and draw every cloud."""
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+import layerlens as ll
+from layerlens.testing import REDUCER_CHECKS, TOTAL_REDUCER_CHECKS
+
+CHECKS = {**REDUCER_CHECKS, **TOTAL_REDUCER_CHECKS}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    # clouds of sixty points: threads cost t-SNE more than they bring
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("name", ["kmeans", "pca", "tsne", "umap"])
+def test_a_built_in_reducer_keeps_the_contract(name, check):
+    check(ll.reducers.factory(name))
