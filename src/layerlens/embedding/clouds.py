@@ -55,6 +55,12 @@ class LayerCloud:
         labels = self.run.labels
         return labels if labels is None or self.rows is None else labels[self.rows]
 
+    def has_rows_of(self, other: LayerCloud) -> bool:
+        """Whether the rows are of the same samples in the same order."""
+        if self.rows is None or other.rows is None:
+            return self.rows is None and other.rows is None
+        return bool(np.array_equal(self.rows, other.rows))
+
     def matrix(self) -> Matrix:
         """Return the rows as a C-contiguous float32 matrix, checked to be finite.
 

@@ -45,10 +45,13 @@ class Neighbors:
     indices : ndarray of shape (n_samples, k), int32
     distances : ndarray of shape (n_samples, k), float32
         Euclidean.
+    exact : bool
+        Whether they are the nearest for certain.
     """
 
     indices: Indices
     distances: Matrix
+    exact: bool = True
 
     @property
     def k(self) -> int:
@@ -57,7 +60,7 @@ class Neighbors:
 
     def first(self, k: int) -> Neighbors:
         """Return only the k nearest ones."""
-        return Neighbors(self.indices[:, :k], self.distances[:, :k])
+        return Neighbors(self.indices[:, :k], self.distances[:, :k], self.exact)
 
 
 def usable_cores(n_jobs: int | None = None) -> int:
@@ -75,7 +78,12 @@ def searched_rows(X: Matrix) -> Matrix:
 
 
 def neighbors_of(
-    cloud: LayerCloud, k: int, matrix: Matrix | None = None, *, n_jobs: int | None = None
+    cloud: LayerCloud,
+    k: int,
+    matrix: Matrix | None = None,
+    *,
+    rows: Matrix | None = None,
+    n_jobs: int | None = None,
 ) -> Neighbors:
     """Return the k nearest neighbours of a layer's rows, kept with the layer.
 
@@ -86,6 +94,8 @@ def neighbors_of(
         Cut to ``n_rows - 1``.
     matrix : ndarray of shape (n_rows, n_features), float32, optional
         The layer's rows, where they are at hand already.
+    rows : ndarray of shape (n_rows, width), float32, optional
+        What `searched_rows` makes of them, where that is at hand already.
     n_jobs : int, optional
         Threads; the result does not depend on it.
     """
@@ -93,7 +103,8 @@ def neighbors_of(
     kept = cloud.cache.get(_CACHE_KEY)
     if isinstance(kept, Neighbors) and len(kept.indices) == len(cloud) and kept.k >= k:
         return kept.first(k)
-    rows = searched_rows(cloud.matrix() if matrix is None else matrix)
+    if rows is None:
+        rows = searched_rows(cloud.matrix() if matrix is None else matrix)
     found = nearest_neighbors(rows, k, n_jobs=n_jobs)
     cloud.cache[_CACHE_KEY] = found
     return found
@@ -251,4 +262,5 @@ def _by_descent(X: Matrix, k: int, n_jobs: int | None) -> Neighbors:
     return Neighbors(
         indices[~own].reshape(shape).astype(np.int32),
         distances[~own].reshape(shape).astype(np.float32),
+        exact=False,
     )

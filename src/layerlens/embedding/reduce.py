@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -14,10 +13,12 @@ from layerlens.embedding.align import procrustes, rms_radius
 from layerlens.embedding.clouds import LayerCloud, LazyMatrices, layer_clouds
 from layerlens.embedding.embeddings import Embeddings
 from layerlens.embedding.making import ReducerMaker, as_json, parameters_of, versions_of
-from layerlens.embedding.metrics import K_RECALL, PictureQuality, measure
+from layerlens.embedding.measuring import Gauge
+from layerlens.embedding.metrics import PictureQuality
 from layerlens.embedding.neighbors import neighbors_of
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.protocols import SupportsNeighbors, SupportsSeries, accepts
+from layerlens.progress import Progress
 from layerlens.records import LayerEmbedding
 
 __all__ = ["reduce"]
@@ -103,18 +104,19 @@ def reduce(
     clouds = layer_clouds(activations, layers)
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)
-    report = _Progress([cloud.name for cloud in clouds], progress)
+    report = Progress("reducing", len(clouds), shown=progress, unit="layer")
     with report:
         if align is True and isinstance(make(), SupportsSeries) and _same_samples(clouds):
             pictures = _in_one_series(clouds, make)
         else:
             pictures = _one_by_one(clouds, make, warm=align is True)
         finished = []
+        gauge = Gauge(random_state or 0, n_jobs) if metrics else None
         chain = _Chain(enabled=align is not False)
         for index, (cloud, picture) in enumerate(zip(clouds, pictures, strict=True)):
-            finished.append(_finish(index, cloud, picture, chain, metrics, random_state))
+            finished.append(_finish(index, cloud, picture, chain, gauge, random_state))
             chain.append(cloud, finished[-1].coordinates)
-            report.done(cloud.name)
+            report.advance(note=cloud.name)
     return Embeddings(finished)
 
 
@@ -263,17 +265,16 @@ def _finish(
     cloud: LayerCloud,
     picture: _Picture,
     chain: _Chain,
-    metrics: bool,
+    gauge: Gauge | None,
     random_state: int | None,
 ) -> LayerEmbedding:
     coordinates, alignment = chain.align(cloud, picture.coordinates)
     if picture.start is not None:
         alignment["started_from"] = picture.start
     quality = PictureQuality({}, None)
-    if metrics:
+    if gauge is not None:
         matrix = cloud.matrix() if picture.matrix is None else picture.matrix
-        native = neighbors_of(cloud, K_RECALL, matrix)
-        quality = measure(matrix, coordinates, native, cloud.labels, random_state=random_state or 0)
+        quality = gauge.measure(cloud, matrix, coordinates)
     own = {str(name): float(value) for name, value in picture.metrics.items()}
     clusters = getattr(picture.reducer, "labels_", None)
     return LayerEmbedding(
@@ -296,10 +297,7 @@ def _finish(
 
 
 def _same_samples(clouds: Sequence[LayerCloud]) -> bool:
-    first = clouds[0].rows
-    if first is None:
-        return all(cloud.rows is None for cloud in clouds)
-    return all(cloud.rows is not None and np.array_equal(first, cloud.rows) for cloud in clouds)
+    return all(cloud.has_rows_of(clouds[0]) for cloud in clouds)
 
 
 def _common_rows(a: LayerCloud, b: LayerCloud) -> tuple[Array, Array]:
@@ -321,32 +319,3 @@ def _start_from(cloud: LayerCloud, before: LayerCloud, coordinates: Matrix) -> M
     start = np.empty((len(cloud), coordinates.shape[1]), np.float32)
     start[here] = coordinates[there]
     return start
-
-
-class _Progress:
-    """Progress on standard error: a bar on a terminal, a line a layer elsewhere."""
-
-    def __init__(self, names: Sequence[str], enabled: bool) -> None:
-        self._names = names
-        self._enabled = enabled
-        self._done = 0
-        self._bar: Any = None
-
-    def __enter__(self) -> _Progress:
-        if self._enabled and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=len(self._names), desc="reducing", unit="layer")
-        return self
-
-    def done(self, name: str) -> None:
-        self._done += 1
-        if self._bar is not None:
-            self._bar.set_postfix_str(name, refresh=False)
-            self._bar.update()
-        elif self._enabled:
-            sys.stderr.write(f"reduced {name} ({self._done} of {len(self._names)})\n")
-
-    def __exit__(self, *exc: object) -> None:
-        if self._bar is not None:
-            self._bar.close()

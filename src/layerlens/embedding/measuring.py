@@ -1,0 +1,62 @@
+"""Measuring the layers of a run one after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.embedding.align import motion
+from layerlens.embedding.clouds import LayerCloud
+from layerlens.embedding.knowledge import LayerFacts, layer_facts
+from layerlens.embedding.metrics import K_RECALL, PictureQuality, measure_picture
+from layerlens.embedding.neighbors import neighbors_of, searched_rows
+
+__all__ = ["Gauge"]
+
+Matrix = npt.NDArray[np.float32]
+
+
+class Gauge:
+    """Measures pictures in depth order, each against its layer and the layer before.
+
+    Parameters
+    ----------
+    random_state : int
+        Draws the samples that stand for all, the same in every layer.
+    n_jobs : int or None
+        Threads of a neighbour search, where neighbours are not kept with the layer yet.
+    """
+
+    def __init__(self, random_state: int, n_jobs: int | None) -> None:
+        self._random_state = random_state
+        self._n_jobs = n_jobs
+        self._before: tuple[LayerCloud, LayerFacts, Matrix] | None = None
+
+    def measure(self, cloud: LayerCloud, matrix: Matrix, picture: Matrix) -> PictureQuality:
+        """Measure the picture of the next layer.
+
+        Parameters
+        ----------
+        cloud : LayerCloud
+        matrix : ndarray of shape (n_rows, n_features), float32
+            The rows of the cloud.
+        picture : ndarray of shape (n_rows, n_components), float32
+        """
+        seed = self._random_state
+        rows = searched_rows(matrix)
+        native = neighbors_of(cloud, K_RECALL, matrix, rows=rows, n_jobs=self._n_jobs)
+        quality = measure_picture(rows, picture, native, cloud.labels, random_state=seed)
+        facts = layer_facts(matrix, rows, native, cloud.labels, random_state=seed)
+        figures: dict[str, Any] = {**quality.metrics, **facts.metrics}
+        if self._before is not None and cloud.has_rows_of(self._before[0]):
+            _, facts_before, picture_before = self._before
+            figures.update(facts.beside(facts_before))
+            if picture.shape == picture_before.shape:
+                figures["motion_previous"] = motion(picture, picture_before)
+        self._before = cloud, facts, picture
+        # a figure that has no meaning here, such as the motion of a dot, is left out
+        return PictureQuality(
+            {name: value for name, value in figures.items() if np.isfinite(value)}, quality.stress
+        )
