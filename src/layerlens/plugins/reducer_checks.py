@@ -34,7 +34,7 @@ def _make(factory: Factory, **params: Any) -> Any:
 def _cloud(n: int = _N, features: int = _FEATURES, seed: int = 0) -> Array:
     """Return two blobs far apart: rows 0, 2, 4, … in one, the others in the other."""
     X = np.random.default_rng(seed).normal(size=(n, features))
-    X[1::2, 0] += 40
+    X[1::2] += 100  # in every feature: also a random direction shows two blobs
     return X.astype(np.float32)
 
 
@@ -73,7 +73,7 @@ def takes_labels(factory: Factory) -> None:
 
 def keeps_rows_in_order(factory: Factory) -> None:
     """Row i of the picture is sample i, and what is far apart in X is not mixed up."""
-    _require_apart(_fit(_make(factory), _cloud()), "two blobs 40 standard deviations apart")
+    _require_apart(_fit(_make(factory), _cloud()), "two blobs 100 standard deviations apart")
 
 
 def _require_apart(picture: Array, what: str) -> None:

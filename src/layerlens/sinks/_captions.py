@@ -24,10 +24,8 @@ _SHORT = {
         "share of a point's nearest neighbours in the layer that the picture shows",
     ),
     "knn_accuracy": ("knn", "share of points whose neighbours in the picture are of their class"),
-    "knn_accuracy_native": (
-        "native",
-        "the same in the layer itself",
-    ),
+    "knn_accuracy_native": ("native", "the same in the layer itself"),
+    "kl_divergence": ("KL", "divergence at which t-SNE ended"),
 }
 
 
