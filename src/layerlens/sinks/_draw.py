@@ -55,10 +55,9 @@ class _Sizes:
     def of(cls, panel: float) -> _Sizes:
         return cls(panel, name=min(9.5, 4.6 + 1.9 * panel), small=min(7.5, 4.1 + 1.25 * panel))
 
-    @property
-    def caption(self) -> float:
-        """Height of the three lines above a panel."""
-        return (self.name * 1.45 + 2 * self.small * 1.4) / 72 + 0.05
+    def caption(self, n_small: int) -> float:
+        """Return the height of a name and so many small lines above a panel."""
+        return (self.name * 1.45 + n_small * self.small * 1.4) / 72 + 0.05
 
 
 def draw(
@@ -77,13 +76,17 @@ def draw(
         colors = coloring(layers, color)
         panel = panel or _panel_size(len(layers))
         sizes = _Sizes.of(panel)
-        n_columns = min(columns or _columns(len(layers), panel, sizes.caption), len(layers))
+        marks, foot = footer(layers, colors, scale)
+        above_panels = captions(layers, marks)
+        caption_height = sizes.caption(
+            any(c.facts for c in above_panels) + any(c.metrics for c in above_panels)
+        )
+        n_columns = min(columns or _columns(len(layers), panel, caption_height), len(layers))
         n_rows = math.ceil(len(layers) / n_columns)
         # one panel alone is still wide enough for a heading
         width = max(n_columns * panel + (n_columns - 1) * _GAP, 3.2) + 2 * _EDGE
         room = width - 2 * _EDGE
         head = heading(layers, title)
-        marks, foot = footer(layers, colors, scale)
         foot_lines = [part for line in foot for part in ruler.wrap(line, room, 7)]
         entries = _legend_layout(colors, ruler, room)
         legend_height = (entries[-1].line + 1) * _LEGEND_LINE + 0.06 if entries else 0.0
@@ -91,7 +94,7 @@ def draw(
             legend_height = 0.36
         head_lines = ruler.wrap(head, room, 12)
         head_height = 0.24 * len(head_lines) + 0.06
-        row_height = sizes.caption + panel + _GAP
+        row_height = caption_height + panel + _GAP
         foot_height = 0.14 * len(foot_lines) + 0.04 if foot_lines else 0.0
         height = (
             _EDGE + head_height + legend_height + n_rows * row_height + foot_height + _EDGE - 0.1
@@ -112,12 +115,12 @@ def draw(
         placed, frames = place(layers, colors, scale)
         size = _point_size(panel, max(len(p.xy) for p in placed))
         heavy = sum(len(p.xy) for p in placed) > _MANY_POINTS
-        for i, caption in enumerate(captions(layers, marks)):
+        for i, caption in enumerate(above_panels):
             row, column = divmod(i, n_columns)
             left = _EDGE + column * (panel + _GAP)
             above = top + row * row_height
             _caption(page, caption, left, above, sizes)
-            axes = page.axes(left, above + sizes.caption, panel, panel)
+            axes = page.axes(left, above + caption_height, panel, panel)
             _points(axes, placed[i], frames[i], colors, colors.per_layer[i], size, heavy)
             axes.set_label(layers[i].layer)
             if panel >= 1.9 and _named_in_place(colors):
@@ -347,7 +350,7 @@ def _caption(page: _Page, caption: Caption, left: float, top: float, sizes: _Siz
     name = ruler.shorten(caption.name, room - place_width - mark_width - 0.02, sizes.name, "bold")
     page.text(left, baseline, name + caption.mark, sizes.name, weight="bold")
     page.text(left + room, baseline, caption.place, sizes.small, color=_FAINT, align="right")
-    for parts in (caption.facts, caption.metrics):
+    for parts in filter(None, (caption.facts, caption.metrics)):
         baseline += sizes.small * 1.4 / 72
         line = _as_many_as_fit(parts, ruler, room, sizes.small)
         if line:
