@@ -267,9 +267,7 @@ def test_importing_the_result_loads_neither_torch_nor_pandas_nor_matplotlib():
         "import sys, layerlens.embedding.embeddings\n"
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'sklearn') if m in sys.modules])"
     )
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
