@@ -80,15 +80,21 @@ class ChannelAxes:
         Returns
         -------
         int
-            The axis, counted from the front. Where nothing is declared it is the last of a
-            (batch, tokens, channels) tensor and the first after the batch of one with more axes.
+            The axis, counted from the front. Where nothing that is declared fits it is the last
+            of a (batch, tokens, channels) tensor and the first after the batch of one with more
+            axes.
         """
         if len(shape) < 3:
             return len(shape) - 1
-        for place in range(self._last.get(id(module), -1), -1, -1):
-            known = self._declared[place]
-            if known is not None:
-                axis, channels = known
-                if shape[axis] == channels:
-                    return axis % len(shape)
-        return len(shape) - 1 if len(shape) == 3 else 1
+        before = self._declared[self._last.get(id(module), -1) :: -1]
+        known = [one for one in before if one is not None]
+        for axis, channels in known:
+            if shape[axis] == channels:
+                return axis % len(shape)
+        if len(shape) == 3:
+            return 2
+        # an axis was moved in between: the channels are where their number is
+        for _, channels in known:
+            if list(shape[1:]).count(channels) == 1:
+                return list(shape).index(channels, 1)
+        return 1

@@ -11,9 +11,9 @@ channels, places that are strong or silent together: on feature maps of 32 x 32 
 margin, width 2048 kept .86 of the 15 nearest neighbours so, and .91 with turns.
 
 The signs of a layer are windows into one pool of random bits, placed by a hash of seed, layer
-name and width. No two windows of a layer start at the same place modulo the sketch's width,
-so no two values of a bucket ever share a sign's bit. All of it comes from SHAKE-128, which is the
-same everywhere, and additions run in one order: a row's sketch is the same on every device,
+name and width so that no two values of a bucket share a bit (as long as the row has fewer than
+some hundred times as many values as its sketch). All of it comes from SHAKE-128, which is the same
+everywhere, and additions run in one order: a row's sketch is the same on every device,
 rank and batch, so shards of a run fit together.
 
 References
@@ -76,19 +76,24 @@ def _pool(seed: int, length: int, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(signs).to(device)
 
 
-def _windows(seed: int, layer: str, dim: int, width: int, count: int) -> list[int]:
-    """Return where each window into the pool begins: no two at the same place modulo width."""
+def _windows(
+    seed: int, layer: str, dim: int, width: int, turns: list[int], count: int
+) -> list[int]:
+    """Return where each window into the pool begins.
+
+    Two values of one bucket have the same bit where their windows lie as far apart as their pieces
+    are turned; such places are left out, as long as there are others.
+    """
     key = f"layerlens fold windows {seed} {dim} {layer}".encode()
-    drawn = np.frombuffer(hashlib.shake_128(key).digest(4 * (2 * count + 64)), "<u4") % _POOL
+    drawn = np.frombuffer(hashlib.shake_128(key).digest(4 * count), "<u4") % _POOL
+    apart = {(one - other) % width for one in turns for other in turns}
     taken: set[int] = set()
     windows: list[int] = []
     for start in drawn.tolist():
         while start % width in taken and len(taken) < width:
             start = (start + 1) % _POOL
-        taken.add(start % width)
+        taken.update((start + distance) % width for distance in apart)
         windows.append(start)
-        if len(windows) == count:
-            break
     return windows
 
 
@@ -121,8 +126,9 @@ class FoldedSketch:
         # values that are read in one call: a group of pieces, side by side
         self._stride = width * min(_GROUP, -(-dim // width))
         self._starts = list(range(0, dim, self._stride))
-        self._windows = _windows(random_state, layer, dim, width, len(self._starts))
         self._turns = _turns(random_state, layer, dim, width, self._stride // width)
+        count = len(self._starts)
+        self._windows = _windows(random_state, layer, dim, width, self._turns, count)
 
     def __repr__(self) -> str:
         return f"FoldedSketch({self.dim} -> {self.width}, seed {self.seed})"
