@@ -43,8 +43,8 @@ def test_unknown_name_is_an_attribute_error():
         ("Probe.annotate", "self labels ids inputs columns"),
         (
             "reduce",
-            "activations reducer *layers *n_components *align *metrics *n_jobs *progress *random_state "
-            + "params",
+            "activations reducer *layers *n_components *align *metrics *n_jobs *progress "  # noqa: ISC004
+            "*random_state params",
         ),
         ("Embeddings.save", "self path sink options"),
     ],

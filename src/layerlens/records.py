@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LayerEmbedding", "LayerInfo", "RunInfo"]
+__all__ = ["MAIN_METRICS", "LayerEmbedding", "LayerInfo", "RunInfo"]
+
+MAIN_METRICS = (
+    "trustworthiness",
+    "neighbor_recall",
+    "knn_accuracy",
+    "knn_accuracy_native",
+    "motion_previous",
+)
+"""The metrics to show where there is room for a few."""
 
 Array = npt.NDArray[Any]
 

@@ -266,3 +266,28 @@ def test_unknown_layer_is_a_key_error_that_lists_the_layers():
     with pytest.raises(KeyError, match="'fc'"):
         acts["conv"]
     assert "conv" not in acts and acts.get("conv") is None
+
+
+# --- arrays from elsewhere --------------------------------------------------------------------
+
+
+def test_arrays_become_activations_without_a_copy():
+    array = np.random.default_rng(0).normal(size=(6, 4))
+    acts = ll.Activations.of({"a": array}, labels=[0, 1] * 3, label_names=["x", "y"], day=range(6))
+    assert np.shares_memory(np.asarray(acts["a"]), array)
+    assert acts.run.class_names()[1] == ["x", "y"]
+    assert acts.columns["day"].tolist() == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "more"),
+    [
+        ({"a": np.zeros(3)}, {}),
+        ({"a": np.zeros((3, 2)), "b": np.zeros((4, 2))}, {}),
+        ({"a": np.zeros((3, 2))}, {"labels": [1, 2]}),
+        ({}, {}),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(arrays, more):
+    with pytest.raises(ll.ShapeError):
+        ll.Activations.of(arrays, **more)

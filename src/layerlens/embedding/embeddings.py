@@ -16,7 +16,7 @@ import numpy.typing as npt
 from layerlens.embedding.table import label_names, layer_table
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.registry import SINKS
-from layerlens.records import LayerEmbedding, RunInfo
+from layerlens.records import MAIN_METRICS, LayerEmbedding, RunInfo
 
 if TYPE_CHECKING:
     import torch
@@ -391,5 +391,6 @@ def _row(layer: LayerEmbedding) -> list[str]:
             shape += f", {n_rows} of the samples"
     if layer.clusters is not None:
         shape += f", {len(np.unique(layer.clusters))} clusters"
-    metrics = "  ".join(f"{name} {value:.3f}" for name, value in layer.metrics.items())
+    main = [name for name in MAIN_METRICS if name in layer.metrics] or list(layer.metrics)[:4]
+    metrics = "  ".join(f"{name} {layer.metrics[name]:.3f}" for name in main)
     return [layer.info.title, layer.info.module_type, shape, metrics]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from layerlens.errors import LayerSelectionError
+from layerlens.errors import LayerSelectionError, ShapeError
 from layerlens.recording.rows import Rows
 from layerlens.records import LayerInfo, RunInfo
 
@@ -132,8 +133,8 @@ class LayerActivations:
 class Activations(Mapping[str, LayerActivations]):
     """What was recorded of a run, layer by layer in the order in which layers were called.
 
-    Made by `Probe`. All layers have the same samples in the same order, but for layers that were
-    not called for every sample (see `LayerActivations.rows`).
+    Made by `Probe`, or of arrays by `of`. All layers have the same samples in the same order, but
+    for layers that were not called for every sample (see `LayerActivations.rows`).
 
     Attributes
     ----------
@@ -150,6 +151,72 @@ class Activations(Mapping[str, LayerActivations]):
         self._layers = dict(layers)
         self.run = replace(run, layers={name: one.info for name, one in layers.items()})
         self.meta = dict(meta)
+
+    @classmethod
+    def of(
+        cls,
+        arrays: Mapping[str, Any],
+        *,
+        labels: Any = None,
+        ids: Any = None,
+        label_names: Sequence[str] | None = None,
+        **columns: Any,
+    ) -> Activations:
+        """Make activations of arrays that came from elsewhere, to reduce them with labels.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array-like of shape (n_samples, D)
+            Layers in order, all of the same samples. Not copied where they are arrays.
+        labels, ids : array-like of shape (n_samples,), optional
+            Classes and identifiers; without ids, samples are numbered.
+        label_names : sequence of str, optional
+            What to call the classes ``0, 1, ...``.
+        **columns : array-like of shape (n_samples,)
+            Further facts.
+
+        Raises
+        ------
+        ShapeError
+            If an array is not two-dimensional, or lengths differ.
+
+        Examples
+        --------
+        >>> Activations.of({"a": np.zeros((3, 5)), "b": np.ones((3, 2))}, labels=[0, 1, 0])
+        Activations of arrays: 3 samples, 2 layers, 168 B
+          a  3 x 5, float64, 120 B
+          b  3 x 2, float64, 48 B
+        """
+        given = {name: np.asarray(values) for name, values in arrays.items()}
+        for name, values in given.items():
+            if values.ndim != 2:
+                raise ShapeError(f"layer {name!r}: (n_samples, D) is needed, got {values.shape}")
+        facts = {"labels": labels, "ids": ids, **columns}
+        known = {name: np.asarray(one) for name, one in facts.items() if one is not None}
+        lengths = {name: len(values) for name, values in {**given, **known}.items()}
+        if len(set(lengths.values())) != 1:
+            said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise ShapeError(f"arrays, labels, ids and columns need one length; {said or 'none'}")
+        count = next(iter(lengths.values()))
+        numbers = known.pop("ids", np.arange(count))
+        layers = {
+            name: LayerActivations(
+                LayerInfo(name, dim=values.shape[1], width=values.shape[1]),
+                Rows.of(values),
+                ids=numbers,
+            )
+            for name, values in given.items()
+        }
+        run = RunInfo(
+            layers={},
+            ids=numbers,
+            labels=known.pop("labels", None),
+            label_names=None if label_names is None else tuple(label_names),
+            columns=known,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions={"numpy": np.__version__},
+        )
+        return cls(layers, run, {"model": "arrays"})
 
     def __getitem__(self, name: str) -> LayerActivations:
         try:

@@ -52,6 +52,13 @@ class Rows:
         self._spare: list[npt.NDArray[Any]] = []
         self._leases: list[weakref.ref[_Lease]] = []
 
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> Rows:
+        """Return rows that lie in a given array already, uncopied."""
+        rows = cls(array.shape[1], array.dtype)
+        rows._pieces, rows._used, rows.count = [array], [len(array)], len(array)
+        return rows
+
     @property
     def nbytes(self) -> int:
         """Bytes of the rows that there are."""

@@ -25,7 +25,7 @@ _SHORT = {
     ),
     "knn_accuracy": ("knn", "share of points whose neighbours in the picture are of their class"),
     "knn_accuracy_native": ("native", "the same in the layer itself"),
-    "kl_divergence": ("KL", "divergence at which t-SNE ended"),
+    "motion_previous": ("motion", "how far points went since the layer before, in radii"),
 }
 
 
@@ -90,9 +90,11 @@ def captions(layers: Sequence[LayerEmbedding], marks: Mapping[str, str]) -> list
 
 def _metrics(metrics: Mapping[str, float]) -> list[str]:
     texts = []
-    for name, value in metrics.items():
+    # there is room for the main figures; only where there are none of them, any others
+    for name in [name for name in _SHORT if name in metrics] or metrics:
         if name == "knn_accuracy_native" and "knn_accuracy" in metrics:
             continue  # stands behind knn_accuracy
+        value = metrics[name]
         text = f"{_SHORT[name][0] if name in _SHORT else printable(name)} {_number(value)}"
         if name == "knn_accuracy" and "knn_accuracy_native" in metrics:
             text += f"|{_number(metrics['knn_accuracy_native'])}"
