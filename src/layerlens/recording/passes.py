@@ -1,0 +1,195 @@
+"""A pass of batches through a model, in which each selected output is handed to somebody.
+
+What `Probe.run` does for rows, for takers that want the outputs themselves: maps, strongest places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol, cast
+
+import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from layerlens.errors import RecordingError, ShapeError
+from layerlens.recording import feeding, structure
+from layerlens.recording.capture import Capture
+from layerlens.recording.grids import GridReader
+from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.readout import readouts_for
+from layerlens.recording.record import Output, Record
+from layerlens.recording.samples import Annotation
+from layerlens.recording.selection import INPUT, Selector, is_scripted, select
+
+__all__ = ["Forward", "Taker", "evaluation", "model_input", "named_layers", "send"]
+
+Forward = Callable[[nn.Module, Any], Any]
+
+
+class Taker(Protocol):
+    """Who gets the outputs."""
+
+    def begin(self, fed: feeding.Fed | None) -> None:
+        """Take note of the batch that comes; None where the user feeds the model."""
+        ...
+
+    def add(self, layer: str, output: Output) -> None:
+        """Take one output: it is the model's memory, to be read now and left as it is."""
+        ...
+
+    def commit(self, batch: int, annotation: Annotation | None, keep: int | None) -> None:
+        """Count the batch: it is through."""
+        ...
+
+    def drop(self) -> None:
+        """Forget the batch: it failed."""
+        ...
+
+
+def send(
+    model: nn.Module,
+    layers: Selector,
+    batches: Iterable[Any],
+    taker: Taker,
+    *,
+    reader: GridReader | None = None,
+    forward: Forward | None = None,
+) -> dict[str, str]:
+    """Send batches through a model, in eval mode and without gradients.
+
+    Returns
+    -------
+    dict of str to str
+        Layers that gave nothing, and why.
+
+    Raises
+    ------
+    RecordingError
+        If the model takes no hooks or a batch cannot be fed.
+    ShapeError
+        If what goes in has another number of channels than the first convolution takes.
+    """
+    root = original(model)
+    found = select(root, layers)
+    names = [target.name for target in found.targets] + [INPUT] * found.model_input
+    with ExitStack() as stack:
+        stack.enter_context(evaluation(model))
+        stack.enter_context(torch.no_grad())
+        hooks = Hooks(root)
+        stack.callback(hooks.remove)
+        compiled_runs_eagerly(stack, is_compiled(model))
+        if reader is not None:
+            reader.attach(hooks)
+        record = cast("Record", taker)  # the capture calls add, commit and drop, and no more
+        capture = Capture(root, found, readouts_for("flatten", names), record, last_call_only=False)
+        capture.caller_ends_batches = True
+        capture.attach(hooks, inputs=False)
+        for batch in batches:
+            _send_one(model, batch, taker, capture, forward)
+        for name in found.named - capture.called() - {INPUT}:
+            capture.skipped.setdefault(name, "it was never called")
+    return capture.skipped
+
+
+def _send_one(
+    model: nn.Module, batch: Any, taker: Taker, capture: Capture, forward: Forward | None
+) -> None:
+    if forward is not None:
+        taker.begin(None)
+        forward(model, batch)
+    else:
+        fed = feeding.feed(model, batch)
+        taker.begin(fed)
+        capture.announce(fed.annotation)
+        given = model_input(fed)
+        _refuse_single_sample(model, given)
+        try:
+            model(*fed.args, **fed.kwargs)
+        except RuntimeError as error:
+            why = _other_channels(model, given)
+            if why is None:
+                raise
+            raise ShapeError(why) from error
+    capture.end_batch()
+
+
+def original(model: nn.Module) -> nn.Module:
+    """Return the module to put hooks on: the one that was compiled, where one was.
+
+    Raises
+    ------
+    TypeError
+        If it is no module.
+    RecordingError
+        If it is TorchScript.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if is_scripted(model):
+        raise RecordingError(
+            f"{type(model).__name__} is TorchScript, which takes no hooks; use the model that it "
+            "was scripted or traced from"
+        )
+    root = getattr(model, "_orig_mod", model)
+    return root if isinstance(root, nn.Module) else model
+
+
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode, and every module back into its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def model_input(fed: feeding.Fed) -> torch.Tensor | None:
+    """Return the tensor with places that goes in: images, sound, volumes; None for others."""
+    found = structure.tensors([*fed.args, *fed.kwargs.values()])
+    return next((t for _, t in found if t.ndim > 2 and t.is_floating_point()), None)
+
+
+def named_layers(model: nn.Module, layers: Selector) -> frozenset[str]:
+    """Return which layers were asked for by their own name."""
+    return select(original(model), layers).named
+
+
+def _first_convolution(model: nn.Module) -> _ConvNd | None:
+    return next((module for module in model.modules() if isinstance(module, _ConvNd)), None)
+
+
+def _refuse_single_sample(model: nn.Module, given: torch.Tensor | None) -> None:
+    """Say that the batch axis is missing, where a convolution would take it for the channels."""
+    first = _first_convolution(model)
+    if first is None or given is None or given.ndim != len(first.kernel_size) + 1:
+        return
+    if given.shape[0] == first.in_channels:
+        raise ShapeError(
+            f"the input has shape {tuple(given.shape)}: one sample without a batch axis. Pass "
+            "x[None]"
+        )
+
+
+def _other_channels(model: nn.Module, given: torch.Tensor | None) -> str | None:
+    first = _first_convolution(model)
+    if first is None or given is None or given.ndim != len(first.kernel_size) + 2:
+        return None
+    has, takes = given.shape[1], first.in_channels
+    if has == takes:
+        return None
+    hint = ""
+    if takes == 3 and has == 1:
+        hint = "; a grey image goes into a colour model as x.expand(-1, 3, -1, -1)"
+    elif takes == 1 and has == 3:
+        hint = "; a colour image becomes grey as x.mean(1, keepdim=True)"
+    elif given.shape[-1] == takes:
+        hint = "; channels come first: x.movedim(-1, 1)"
+    return (
+        f"{type(model).__name__}'s first convolution takes {takes} channels, and the input of "
+        f"shape {tuple(given.shape)} has {has}{hint}"
+    )
