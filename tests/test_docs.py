@@ -1,0 +1,36 @@
+"""The code in README and tutorial runs as it stands, and the README's commands are the two promised."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(path, language):
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+def test_code_runs_as_it_stands(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks(ROOT / name, "python"))
+    exec(compile(code, name, "exec"), {"__name__": "__main__"})  # noqa: S102
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".npz"}
+
+
+def test_readme_opens_with_the_two_commands():
+    commands = blocks(ROOT / "README.md", "console")
+    assert "layerlens demo" in commands[0] and "pytest" in commands[1]
+    assert all(command.count("\n") == 1 for command in commands[:2])
+
+
+def test_changelog_has_an_unreleased_section():
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_page_is_reached_from_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name in navigation
