@@ -18,6 +18,8 @@ Matrix = npt.NDArray[np.float32]
 # Repulsion is summed exactly up to this many points and by the treecode above.
 EXACT_UP_TO = 1_500
 _LEAF = 32
+# The divergence holds the logarithm of a sum that the descent may take more coarsely.
+_FINE_THETA = 0.25
 # No step is longer than this, in units of the kernel's width.
 _LONGEST_STEP = 5.0
 _NOTHING = np.empty(0, np.float32)
@@ -37,6 +39,8 @@ class Phase:
         Learning rate over the number of points; divided by the exaggeration besides.
     coupling : float
         How strongly neighbouring layers hold each other.
+    power : int
+        A point is held by the share of its neighbours that both layers have, to this power.
     """
 
     steps: int
@@ -44,6 +48,7 @@ class Phase:
     momentum: float
     rate: float
     coupling: float = 0.0
+    power: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +135,8 @@ class Descent:
         sort_into_leaves(self._depth, self._begin, self._end, self.points, self._order)
         points = np.ascontiguousarray(self.points[:, self._order])
         force = np.empty_like(points)
-        normalizer = repulsion(self._theta2, self._depth, self._begin, self._end, points, force)
+        theta2 = np.float32(min(float(self._theta2), _FINE_THETA**2))
+        normalizer = repulsion(theta2, self._depth, self._begin, self._end, points, force)
         return divergence(self._joint, self.coordinates, normalizer)
 
 

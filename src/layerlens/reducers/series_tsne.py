@@ -21,7 +21,7 @@ from layerlens.embedding.neighbors import (
     shared_neighbors,
     usable_cores,
 )
-from layerlens.embedding.series import SeriesLayer, link, optimise, schedule_for, warm_up
+from layerlens.embedding.series import Link, SeriesLayer, optimise, schedule_for, warm_up
 from layerlens.errors import ArgumentError, LayerlensWarning, ShapeError
 from layerlens.reducers._degenerate import plain_picture
 
@@ -39,8 +39,8 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Each layer minimises its own divergence. All start from one consensus of the layers, and while
     they unfold neighbours in depth hold each other's points, each as much as the network kept its
-    neighbourhood; at the end every layer is let go. A layer that says something else than its
-    neighbours, such as one whose rows are shuffled, is held nowhere.
+    neighbourhood; at the end only points whose neighbourhood hardly changed are held. A layer that
+    says something else than its neighbours, such as one whose rows are shuffled, is held nowhere.
 
     Parameters
     ----------
@@ -52,8 +52,10 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     coupling : float
         Multiplies the strength of the hold between layers. 0 lets each go alone.
     hold_on : float
-        Hold that is kept through the fast phase as well, 0 by default. At ``3e-4`` points move a
-        quarter less from layer to layer, for a divergence up to 2 % higher.
+        Hold that is kept to the end, as a multiple of what is usual. Measured on LeNet's layers
+        with 5,000 digits, motion from layer to layer in the mean, and divergence of the worst
+        layer beside scikit-learn's: at 0 .185 and +.4 %, at 1 .153 and +1.3 %, at 1.7 .144 and
+        +2.0 %.
     angle : float
         Opening angle of the treecode, used above 1,500 samples; smaller is more exact and slower.
     random_state : int, RandomState or None
@@ -86,7 +88,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         perplexity: float = 30.0,
         coupling: float = 1.0,
-        hold_on: float = 0.0,
+        hold_on: float = 1.0,
         angle: float = 0.7,
         random_state: Any = 0,
         n_jobs: int | None = None,
@@ -188,7 +190,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 )
             )
         near = [prepared[at].nearest_samples() for at in shown]
-        links = [link(shared_neighbors(a, b)) for a, b in itertools.pairwise(near)]
+        links = [Link(shared_neighbors(a, b)) for a, b in itertools.pairwise(near)]
         pictures, divergences = optimise(
             layers,
             links,
@@ -251,9 +253,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         from dataclasses import replace
 
         return [
-            replace(phase, coupling=max(phase.coupling, self.hold_on))
-            if phase.exaggeration == 1 and phase.momentum > 0.9
-            else phase
+            replace(phase, coupling=phase.coupling * self.hold_on) if phase.power > 4 else phase
             for phase in schedule_for(n_samples)
         ]
 
