@@ -1,7 +1,7 @@
 """The docs' pictures, made by the build.
 
-mkdocs calls `on_pre_build`. A picture that is there already is not made again; the one that the README
-shows is kept in the repository. By hand, for all of them anew:
+mkdocs calls `on_pre_build`. A picture that is there already is not made again; the one that the
+README shows is kept in the repository. By hand, for all of them anew:
 
     python docs/make_pictures.py
 """

@@ -1,4 +1,4 @@
-"""The code in README and tutorial runs as it stands, and the README's commands are the two promised."""
+"""The code in README and tutorial runs as it stands; the README opens as promised."""
 
 import re
 from pathlib import Path

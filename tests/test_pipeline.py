@@ -1,6 +1,10 @@
+import hashlib
 import inspect
+import subprocess
+import sys
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -30,3 +34,24 @@ def test_parameters_of_the_reducer_are_passed_on():
     model, x = nn.Linear(6, 5), torch.randn(40, 6)
     embeddings = ll.embed(model, x, reducer="tsne", perplexity=7)
     assert embeddings[""].params["parameters"]["perplexity"] == 7
+
+
+SEEDED = """
+import hashlib, torch, layerlens as ll
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(6000, 9), torch.nn.ReLU())
+x = torch.randn(60, 6000)
+emb = ll.embed(model, x, layers=["input", "*"], reducer=REDUCER, random_state=3)
+print(hashlib.sha256(b"".join(e.coordinates.tobytes() for e in emb.values())).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("reducer", ["pca", "kmeans", "tsne", "umap", "series-tsne"])
+def test_everything_seeded_is_the_same_in_two_processes(reducer):
+    code = SEEDED.replace("REDUCER", repr(reducer))
+    first, second = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert first.stdout == second.stdout
+    assert len(first.stdout.strip()) == 2 * hashlib.sha256().digest_size

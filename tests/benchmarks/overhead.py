@@ -204,7 +204,7 @@ def memory_of(kind: str, samples: int) -> None:
 
 def memory(kind: str, samples: int) -> tuple[float, float]:
     command = [sys.executable, __file__, "--memory", kind, "--samples", str(samples)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     over, kept = done.stdout.split()[-2:]
     return float(over), float(kept)
 

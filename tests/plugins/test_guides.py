@@ -18,7 +18,7 @@ def test_the_blocks_of_a_guide_run_one_after_the_other(guide, tmp_path):
     # a script and not exec: the kit pickles the class, which must be found in its module
     script = tmp_path / "guide.py"
     script.write_text("\n".join(blocks), encoding="utf-8")
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=tmp_path,
         capture_output=True,

@@ -593,6 +593,19 @@ def test_functional_call_is_recorded():
     np.testing.assert_array_equal(probe.activations["fc"], expected.detach().numpy())
 
 
+def test_fused_encoder_is_recorded_layer_by_layer_and_differs_by_rounding_only():
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    x = torch.randn(3, 5, 16)
+    with torch.no_grad():
+        expected = model(x)
+        with ll.Probe(model) as probe:
+            got = model(x)
+        assert torch.equal(expected, model(x))
+    torch.testing.assert_close(got, expected)
+    assert {"layers.0.norm2", "layers.1.linear2"} <= set(probe.layers)
+
+
 # --- arguments --------------------------------------------------------------------------------
 
 

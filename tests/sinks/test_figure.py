@@ -172,7 +172,7 @@ def test_pyplot_is_not_loaded(tmp_path):
         f"ll.Embeddings([layer]).save({str(tmp_path / 'a.png')!r})\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_user_s_settings_change_nothing(make_result):
