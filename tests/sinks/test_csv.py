@@ -48,7 +48,7 @@ def test_hostile_strings_come_back_as_they_were(tmp_path, make_result):
     assert [r["label_name"] for r in rows] == odd
     # the run's own x does not hide the coordinate
     assert [r["column_x"] for r in rows] == odd
-    assert float(rows[0]["x"]) == result["x\ny"].coordinates[0, 0]
+    assert np.float32(rows[0]["x"]) == result["x\ny"].coordinates[0, 0]
     assert rows[0]["layer"] == "x\ny"
 
 
