@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from layerlens.pipeline import embed
     from layerlens.plugins.protocols import Reducer, Sink
     from layerlens.recording.activations import Activations, LayerActivations
+    from layerlens.recording.maps import activation_maps
     from layerlens.recording.probe import Probe
+    from layerlens.recording.units import top_samples, unit_across
     from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
 
 # Where each public name lives. They are imported when first asked for, so that
@@ -49,8 +51,11 @@ _HOME = {
     "ShapeError": "layerlens.errors",
     "Sink": "layerlens.plugins.protocols",
     "StoreError": "layerlens.errors",
+    "activation_maps": "layerlens.recording.maps",
     "embed": "layerlens.pipeline",
     "reduce": "layerlens.embedding.reduce",
+    "top_samples": "layerlens.recording.units",
+    "unit_across": "layerlens.recording.units",
 }
 _SUBMODULES = ("reducers", "sinks", "testing")
 
@@ -74,11 +79,14 @@ __all__ = [
     "Sink",
     "StoreError",
     "__version__",
+    "activation_maps",
     "embed",
     "reduce",
     "reducers",
     "sinks",
     "testing",
+    "top_samples",
+    "unit_across",
 ]
 
 
