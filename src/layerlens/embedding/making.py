@@ -63,6 +63,11 @@ class ReducerMaker:
             self.name = type(reducer).__name__
             self._take_prototype(reducer, params)
 
+    @property
+    def takes_seed(self) -> bool:
+        """Whether reducers are made with the ``random_state`` that was given."""
+        return "random_state" in self._arguments
+
     def __call__(self) -> Any:
         """Make a reducer that has seen no data."""
         if self._factory is None:

@@ -16,6 +16,7 @@ from layerlens.embedding.making import ReducerMaker, as_json, parameters_of, ver
 from layerlens.embedding.measuring import Gauge
 from layerlens.embedding.metrics import PictureQuality
 from layerlens.embedding.neighbors import neighbors_of
+from layerlens.embedding.stability import seed_metrics
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.protocols import SupportsNeighbors, SupportsSeries, accepts
 from layerlens.progress import Progress
@@ -37,6 +38,7 @@ def reduce(
     align: Align = True,
     metrics: bool = True,
     n_jobs: int | None = None,
+    n_seeds: int = 1,
     progress: bool = False,
     random_state: int | None = 0,
     **params: Any,
@@ -65,6 +67,9 @@ def reduce(
         Whether to measure how far each picture can be trusted.
     n_jobs : int or None
         Threads, for reducers that can use them.
+    n_seeds : int
+        Draw every picture with so many seeds from `random_state` on, and say how far they differ:
+        ``seed_spread`` and ``seed_motion`` among the metrics. The picture is that of the first.
     progress : bool
         Whether to show progress on standard error.
     random_state : int or None
@@ -101,19 +106,29 @@ def reduce(
         raise ArgumentError(f"align is True, False or 'procrustes', got {align!r}")
     if not isinstance(n_components, int | np.integer) or n_components < 1:
         raise ArgumentError(f"n_components is an int from 1 up, got {n_components!r}")
+    if not isinstance(n_seeds, int | np.integer) or n_seeds < 1:
+        raise ArgumentError(f"n_seeds is an int from 1 up, got {n_seeds!r}")
     clouds = layer_clouds(activations, layers)
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)
+    more_seeds = _further_seeds(make, random_state, n_seeds)
     report = Progress("reducing", len(clouds), shown=progress, unit="layer")
     with report:
-        if align is True and isinstance(make(), SupportsSeries) and _same_samples(clouds):
-            pictures = _in_one_series(clouds, make)
-        else:
-            pictures = _one_by_one(clouds, make, warm=align is True)
+        others = [
+            _coordinates(
+                clouds, ReducerMaker(reducer, {**common, "random_state": seed}, params), align
+            )
+            for seed in more_seeds
+        ]
         finished = []
         gauge = Gauge(random_state or 0, n_jobs) if metrics else None
         chain = _Chain(enabled=align is not False)
-        for index, (cloud, picture) in enumerate(zip(clouds, pictures, strict=True)):
+        for index, (cloud, picture) in enumerate(
+            zip(clouds, _pictures(clouds, make, align), strict=True)
+        ):
+            if others:
+                same = [picture.coordinates, *(other[index] for other in others)]
+                picture.metrics.update(seed_metrics(same))
             finished.append(_finish(index, cloud, picture, chain, gauge, random_state))
             chain.append(cloud, finished[-1].coordinates)
             report.advance(note=cloud.name)
@@ -170,6 +185,30 @@ class _Chain:
             "scale": transform.scale,
             "reflected": transform.reflects,
         }
+
+
+def _pictures(clouds: Sequence[LayerCloud], make: ReducerMaker, align: Align) -> Iterator[_Picture]:
+    """Draw every layer, in one series where the reducer can."""
+    if align is True and isinstance(make(), SupportsSeries) and _same_samples(clouds):
+        return _in_one_series(clouds, make)
+    return _one_by_one(clouds, make, warm=align is True)
+
+
+def _coordinates(clouds: Sequence[LayerCloud], make: ReducerMaker, align: Align) -> list[Matrix]:
+    return [picture.coordinates for picture in _pictures(clouds, make, align)]
+
+
+def _further_seeds(make: ReducerMaker, random_state: int | None, n_seeds: int) -> list[int]:
+    if n_seeds == 1:
+        return []
+    if not make.takes_seed:
+        raise ArgumentError(
+            f"n_seeds={n_seeds} draws with several seeds, and the reducer {make.name!r} is given "
+            f"ready-made or takes no random_state; pass its name or class, or leave n_seeds out"
+        )
+    if random_state is None:
+        raise ArgumentError("n_seeds counts seeds from random_state on, which is None: give an int")
+    return [random_state + more for more in range(1, n_seeds)]
 
 
 def _one_by_one(clouds: Sequence[LayerCloud], make: ReducerMaker, warm: bool) -> Iterator[_Picture]:

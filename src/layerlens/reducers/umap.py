@@ -8,12 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-with warnings.catch_warnings():
-    # without TensorFlow umap-learn warns of it, where warnings are errors fatally
-    warnings.simplefilter("ignore", ImportWarning)
-    import umap
-
 from layerlens.reducers._degenerate import plain_picture
+from layerlens.reducers._umap_learn import umap
 
 __all__ = ["UMAP"]
 
