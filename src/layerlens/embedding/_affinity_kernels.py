@@ -85,7 +85,7 @@ def symmetric_affinities(indices, conditional):
     Returns
     -------
     pointers : ndarray of shape (n_samples + 1,), int64
-    columns : ndarray of shape (n_entries,), int32
+    columns : ndarray of shape (n_entries,), uint32
     values : ndarray of shape (n_entries,), float32
         Of sum 1.
     """
@@ -107,7 +107,8 @@ def symmetric_affinities(indices, conditional):
             named_by[place[j]] = conditional[i, a]
             place[j] += 1
     pointers = np.zeros(n + 1, np.int64)
-    columns = np.empty(2 * n * k, np.int32)
+    # unsigned: what cannot be negative is indexed without a look at its sign
+    columns = np.empty(2 * n * k, np.uint32)
     values = np.empty(2 * n * k, np.float32)
     where = np.full(n, -1, np.int64)
     scale = np.float32(0.5 / n)

@@ -22,7 +22,7 @@ class Affinities:
     Parameters
     ----------
     pointers : ndarray of shape (n_samples + 1,), int64
-    columns : ndarray of shape (n_entries,), int32
+    columns : ndarray of shape (n_entries,), uint32
     values : ndarray of shape (n_entries,), float32
     perplexity : float
         What the rows were made to.

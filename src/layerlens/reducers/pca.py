@@ -19,6 +19,8 @@ Matrix = npt.NDArray[np.float32]
 class PCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Principal component analysis of whole layers, without a copy of them in double precision.
 
+    Each layer has axes of its own; `layerlens.reduce` lays the pictures on each other afterwards.
+
     Parameters
     ----------
     n_components : int

@@ -54,7 +54,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     hold_on : float
         Hold that is kept to the end, as a multiple of what is usual. Measured on LeNet's layers
         with 5,000 digits, motion from layer to layer in the mean, and divergence of the worst
-        layer beside scikit-learn's: at 0 .185 and +.4 %, at 1 .153 and +1.3 %, at 1.7 .144 and
+        layer beside scikit-learn's: at 0 .185 and +.4 %, at 1 .153 and +1.4 %, at 1.7 .144 and
         +2.0 %.
     angle : float
         Opening angle of the treecode, used above 1,500 samples; smaller is more exact and slower.
