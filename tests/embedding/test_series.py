@@ -51,7 +51,8 @@ def test_the_divergence_that_is_reported_is_the_pictures(lenet_layers, series, d
     layers, (pictures, reducer) = lenet_layers[0], series
     for at, (name, picture) in enumerate(pictures.items()):
         reported = reducer.series_metrics_[at]["kl_divergence"]
-        assert reported == pytest.approx(divergence(layers[name], picture, k=60), rel=0.01)
+        # conv1 is wide enough to be sketched, which moves its divergence by 1 %
+        assert reported == pytest.approx(divergence(layers[name], picture, k=60), rel=0.02)
 
 
 def test_points_keep_their_place_from_layer_to_layer(lenet_layers, series):
