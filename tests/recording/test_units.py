@@ -125,12 +125,12 @@ def test_with_fewer_samples_than_k_there_are_all_of_them_and_a_note():
 
 def test_two_shards_merge_to_what_one_pass_gives():
     model, x = _model(), _images(ties=True)
-    whole = top_samples(model, x.split(10), ["0", "2"], "all", k=5)
+    whole = top_samples(model, x.split(10), ["0", "2"], "all", k=5, keep=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LayerlensWarning)
         parts = [
-            top_samples(model, x[30:].split(10), ["0", "2"], "all", k=5, first_id=30),
-            top_samples(model, x[:30].split(10), ["0", "2"], "all", k=5),
+            top_samples(model, x[30:].split(10), ["0", "2"], "all", k=5, keep=True, first_id=30),
+            top_samples(model, x[:30].split(10), ["0", "2"], "all", k=5, keep=True),
         ]
     merged = TopSamples.merge(parts)
     assert list(merged) == list(whole)
@@ -257,4 +257,4 @@ def test_one_unit_across_images_of_several_sizes():
     with pytest.raises(ArgumentError, match="1 names for 2"):
         unit_across(model, images, "1", 4, names=["a"])
     with pytest.raises(ArgumentError, match="3 layers"):
-        unit_across(model, images, "?", 4)
+        unit_across(model, images, "?", 2)

@@ -61,7 +61,8 @@ class TopList:
         if self._in_order and np.isfinite(low).any():
             mask = (values > low) | (~np.isfinite(low) & mask)
         if len(values) > self.k:  # no more than k of one batch, and those equal to the last
-            last = np.partition(np.where(np.isnan(values), -np.inf, values), -self.k, axis=0)[-self.k]
+            comparable = np.where(np.isnan(values), -np.inf, values)
+            last = np.partition(comparable, -self.k, axis=0)[-self.k]
             mask = mask & (values >= last)
         return mask
 

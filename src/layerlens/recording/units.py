@@ -18,6 +18,8 @@ from layerlens.recording import feeding
 from layerlens.recording.driven import LayerTop, TopSamples, TopUnit, UnitAcross
 from layerlens.recording.fields import FieldFinder
 from layerlens.recording.grids import GridReader
+from layerlens.recording.locate import strongest_cells
+from layerlens.recording.mapped import LayerMaps
 from layerlens.recording.maps import (
     activation_maps,
     as_numpy,
@@ -26,7 +28,6 @@ from layerlens.recording.maps import (
     read_grid,
     wanted_channels,
 )
-from layerlens.recording.mapped import LayerMaps
 from layerlens.recording.passes import Forward, model_input, named_layers, original, send
 from layerlens.recording.record import Output
 from layerlens.recording.samples import Annotation
@@ -78,8 +79,9 @@ def top_samples(
         Of the 4 k strongest, take the strongest, and then always the one that is least like those
         taken: whose channels, at its strongest place, have the smallest cosine to theirs.
     keep : bool or "auto", default "auto"
-        Keep maps, inputs and boxes of the samples. "auto": for layers of which that is at most
-        256 maps. Values, ids and places are always there.
+        Keep maps, inputs and boxes of the samples. "auto": where channels are named, and that is
+        at most 256 maps of a layer. Values, ids and places are always there. Boxes cost some
+        dozen forwards a layer, and one backward each where the field is the whole input.
     first_id : int, default 0
         Id of the first sample, where batches hold none: the parts of a run that are looked at
         apart go on where the part before ended, and then merge to what one pass would give.
@@ -254,14 +256,11 @@ class _Strongest:
         samples, units = np.nonzero(mask)
         if not samples.size:
             return
-        at = torch.as_tensor(samples), torch.as_tensor(units)
-        picked = maps[at].flatten(1)
         cells = np.zeros(values.shape, np.int64)
-        where = picked.argmax(1)
-        cells[mask] = where.cpu().numpy()
+        cells[mask] = strongest_cells(maps, samples, units)
         state.top.add(mask, values, cells, ids, self.count)
         if state.keep or self._diverse:
-            self._remember(state, samples, units, picked, where, everything)
+            self._remember(state, samples, units, maps, cells, everything)
 
     def _strengths(self, maps: torch.Tensor) -> Array:
         places = list(range(2, maps.ndim))
@@ -275,6 +274,7 @@ class _Strongest:
     def _first(self, layer: str, output: Output, maps: torch.Tensor) -> _Layer:
         channels = wanted_channels(self._channels, maps.shape[1], layer)
         few = len(channels) * self._k <= _KEEP_AT_MOST
+        listed = not isinstance(self._channels, str)
         if self._diverse and not few:
             raise ArgumentError(
                 f"diverse compares the samples of each unit and is for at most {_KEEP_AT_MOST} of "
@@ -285,7 +285,7 @@ class _Strongest:
             grid=tuple(maps.shape[2:]),
             channels=channels,
             top=TopList(len(channels), self._k * (_POOL if self._diverse else 1)),
-            keep=few if self._keep == "auto" else bool(self._keep),
+            keep=few and listed if self._keep == "auto" else bool(self._keep),
         )
         self.layers[layer] = state
         return state
@@ -295,21 +295,21 @@ class _Strongest:
         state: _Layer,
         samples: Array,
         units: Array,
-        picked: torch.Tensor,
-        where: torch.Tensor,
+        maps: torch.Tensor,
+        cells: Array,
         everything: torch.Tensor,
     ) -> None:
         numbers = state.top.numbers
-        for row, (sample, unit) in enumerate(zip(samples.tolist(), units.tolist(), strict=True)):
+        for sample, unit in zip(samples.tolist(), units.tolist(), strict=True):
             number = self.count + sample
             if number not in numbers[unit]:
                 continue
             if state.keep:
-                state.maps[unit, number] = as_numpy(picked[row].clone()).reshape(state.grid)
+                state.maps[unit, number] = as_numpy(maps[sample, unit].clone())
                 if self._given is not None and number not in self._inputs:
                     self._inputs[number] = self._given[sample].detach().cpu().clone()
             if self._diverse:
-                place = np.unravel_index(int(where[row]), state.grid)
+                place = np.unravel_index(int(cells[sample, unit]), state.grid)
                 look = everything[(sample, slice(None), *map(int, place))]
                 state.looks[unit, number] = as_numpy(look.clone()).astype(np.float64)
         state.forget()

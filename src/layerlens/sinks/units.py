@@ -206,8 +206,7 @@ def draw_sheet(
     """
     values = layer.sheet(sample, scale=scale, gamma=gamma)
     signed = bool((np.nan_to_num(values) < 0).any())
-    cmap: Colormap = (DIVERGING if signed else SEQUENTIAL).copy()
-    cmap.set_bad("#3a3a40")  # the gaps
+    cmap: Colormap = (DIVERGING if signed else SEQUENTIAL).with_extremes(bad="#3a3a40")  # the gaps
     inner = width - 2 * _EDGE
     high = inner * values.shape[0] / values.shape[1]
     most = float(np.nanmax(np.abs(layer.values[sample].astype(np.float32))))

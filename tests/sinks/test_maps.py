@@ -1,0 +1,138 @@
+"""The pictures of maps and units hold what they say."""
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("matplotlib")
+
+from layerlens.errors import ArgumentError, StoreError
+from layerlens.recording.maps import activation_maps
+from layerlens.recording.units import top_samples, unit_across
+
+
+def _deep(count):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3 if i == 0 else 4, 4, 3, padding=1) for i in range(count)]
+    return nn.Sequential(*layers), torch.randn(2, 3, 12, 12)
+
+
+def _texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def _images(figure):
+    return figure.axes[0].images
+
+
+def test_tiles_hold_the_maps_with_zero_in_the_middle_of_signed_ones():
+    model, x = _deep(2)
+    maps = activation_maps(model, x, channels="all")
+    figure = maps.plot(sample=1)
+    tiles = [im for im in _images(figure) if im.get_array().shape == (12, 12)]
+    assert len(tiles) == 8
+    assert (tiles[5].get_array() == maps["1"].values[1, 1]).all()
+    most = abs(maps["1"].values[1]).max()
+    assert (tiles[5].norm.vmin, tiles[5].norm.vmax) == pytest.approx((-most, most))
+    assert {"0", "1", "input"} <= set(_texts(figure))
+    assert any("blue below" in text for text in _texts(figure))
+
+
+@pytest.mark.parametrize("scale", ["layer", "channel", "shared"])
+def test_the_scale_is_what_the_foot_says(scale):
+    model, x = _deep(2)
+    model.append(nn.ReLU())
+    maps = activation_maps(model, x, channels="all")
+    figure = maps.plot(scale=scale)
+    tiles = [im for im in _images(figure) if im.get_array().shape == (12, 12)]
+    values = [maps[name].values[0] for name in maps]
+    expected = {
+        "layer": abs(values[2]).max(),
+        "channel": abs(values[2][3]).max(),
+        "shared": max(abs(one).max() for one in values),
+    }[scale]
+    assert tiles[-1].norm.vmax == pytest.approx(expected)
+    assert tiles[-1].norm.vmin == 0  # rectified
+    words = {"layer": "layer's tiles", "channel": "tile's own", "shared": "on the page"}[scale]
+    assert words in " ".join(_texts(figure))
+
+
+def test_dead_channels_are_marked():
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU())
+    with torch.no_grad():
+        model[0].weight[:] = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
+        model[0].bias.zero_()
+    texts = _texts(activation_maps(model, torch.rand(1, 1, 5, 5), "1", "all").plot())
+    assert "1  dead" in texts
+    assert "0" in texts
+
+
+def test_a_deep_model_is_spread_over_a_page_or_over_pages(tmp_path):
+    model, x = _deep(45)
+    maps = activation_maps(model, x, channels=2)
+    texts = _texts(maps.plot(rows=10))
+    assert any("10 of 45 layers" in text for text in texts)
+    assert {"0", "44"} <= set(texts)
+    second = _texts(maps.plot(rows=20, page=2))
+    assert {"40", "44"} <= set(second)
+    assert any("5 of 45 layers" in text for text in second)
+    assert maps.save(tmp_path / "all.pdf", rows=20).read_bytes().count(b"/Type /Page ") == 3
+    with pytest.raises(ArgumentError, match="page 3 of 3"):
+        maps.plot(rows=20, page=3)
+
+
+def test_the_overlay_draws_the_box_of_the_strongest_place():
+    model, x = _deep(1)
+    maps = activation_maps(model, x, channels=[2], boxes=True)
+    figure = maps.plot(overlay=True, tile=1.2)
+    box = maps["0"].boxes[0][0]
+    wide = [p for p in figure.axes[0].patches if p.get_linewidth() == 1.0]
+    assert len(wide) == 1
+    assert wide[0].get_width() == pytest.approx(box.shape[1] / 12 * 1.2)
+
+
+def test_sounds_and_volumes_are_drawn():
+    for conv, size in ((nn.Conv1d(1, 3, 3), (20,)), (nn.Conv3d(1, 3, 3), (6, 8, 8))):
+        maps = activation_maps(nn.Sequential(conv), torch.randn(1, 1, *size))
+        assert _images(maps.plot())
+    assert any("z=" in text for text in _texts(maps.plot()))
+
+
+def test_units_are_drawn_with_input_map_and_crop(tmp_path):
+    model, x = _deep(2)
+    unit = top_samples(model, torch.randn(12, 3, 12, 12), "1", 3, k=4)
+    figure = unit.plot()
+    shapes = [im.get_array().shape for im in _images(figure)]
+    assert shapes.count((12, 12)) == 4
+    assert shapes.count((12, 12, 3)) == 4
+    assert sum(shape[-1:] == (3,) for shape in shapes) == 8
+    assert f"id {unit.ids[0]}" in _texts(figure)
+    across = unit_across(model, x, "1", 3, names=["left", "right"])
+    assert "right" in _texts(across.plot())
+    first = unit.save(tmp_path / "a.png").read_bytes()
+    assert unit.save(tmp_path / "b.png").read_bytes() == first
+    kept = top_samples(model, x, "1", [3], k=2, keep=False)["1", 3]
+    with pytest.raises(ArgumentError, match="keep=True"):
+        kept.plot()
+
+
+def test_a_sheet_is_drawn_with_its_gaps():
+    model, x = _deep(1)
+    layer = activation_maps(model, x, channels="all")["0"]
+    figure = layer.plot_sheet(gamma=0.5)
+    assert _images(figure)[0].get_array().shape == (25, 25)
+    assert "raised to 0.5" in " ".join(_texts(figure))
+
+
+def test_bad_options_and_paths_say_what_is_allowed(tmp_path):
+    model, x = _deep(1)
+    maps = activation_maps(model, x)
+    with pytest.raises(ArgumentError, match="scale is one of"):
+        maps.plot(scale="loud")
+    with pytest.raises(ArgumentError, match="sample 2 of 2"):
+        maps.plot(sample=2)
+    with pytest.raises(ArgumentError, match="suffix"):
+        maps.save(tmp_path / "maps.txt")
+    with pytest.raises(StoreError, match="does not exist"):
+        maps.save(tmp_path / "missing" / "maps.png")
+    assert not list(tmp_path.iterdir())
