@@ -51,7 +51,7 @@ def consensus_start(views: Iterable[Matrix], n_components: int, *, random_state:
         The first axis at standard deviation 1e-4, and a jitter of 5 % of that by the seed.
     """
     together = np.concatenate(list(views), axis=1)
-    axes = principal_axes(together, n_components, solver="randomized")
+    axes = principal_axes(together, n_components)
     start = start_from_axes(axes.coordinates, _SPREAD)
     noise = generator(random_state).standard_normal(start.shape)
     return start + (_JITTER * _SPREAD * noise).astype(np.float32)
