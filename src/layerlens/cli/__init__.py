@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a failure (one clear line on standard error), 2 wrong usag
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit code.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names may have what the terminal has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     given = _parser().parse_args(argv)
     if not given.debug:
         warnings.showwarning = _say_in_one_line

@@ -17,6 +17,13 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]
     right : sequence of int
         Columns that are set flush right, as numbers are.
     """
+    rows = [
+        [
+            "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell)
+            for cell in row
+        ]
+        for row in rows
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -125,9 +125,19 @@ class LayerActivations:
                 return rows[(slice(None), *rest)] if rest else rows
         return np.asarray(self)[key]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # rows travel as an array, whatever memory they lie in here
+        return _layer_of, (self.info, np.asarray(self), self.ids, self.rows, self.sketch)
+
     def __repr__(self) -> str:
         kept = f" -> {self.shape[1]} sketched" if self.sketch else ""
         return f"{self.info.title}  {len(self)} x {self.dim}{kept}, {self.dtype}, {_size(self)}"
+
+
+def _layer_of(
+    info: LayerInfo, values: Array, ids: Array, rows: Array | None, sketch: str | None
+) -> LayerActivations:
+    return LayerActivations(info, Rows.of(values), ids=ids, rows=rows, sketch=sketch)
 
 
 class Activations(Mapping[str, LayerActivations]):
@@ -187,13 +197,17 @@ class Activations(Mapping[str, LayerActivations]):
           a  3 x 5, float64, 120 B
           b  3 x 2, float64, 48 B
         """
-        given = {name: np.asarray(values) for name, values in arrays.items()}
+        given = {name: _as_array(values) for name, values in arrays.items()}
         for name, values in given.items():
             if values.ndim != 2:
                 raise ShapeError(f"layer {name!r}: (n_samples, D) is needed, got {values.shape}")
         facts = {"labels": labels, "ids": ids, **columns}
-        known = {name: np.asarray(one) for name, one in facts.items() if one is not None}
-        lengths = {name: len(values) for name, values in {**given, **known}.items()}
+        known = {name: _as_array(one) for name, one in facts.items() if one is not None}
+        for name, values in known.items():
+            if values.ndim != 1:
+                raise ShapeError(f"{name}: one value a sample is needed, got {values.shape}")
+        lengths = {f"layer {name!r}": len(values) for name, values in given.items()}
+        lengths |= {name: len(values) for name, values in known.items()}
         if len(set(lengths.values())) != 1:
             said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise ShapeError(f"arrays, labels, ids and columns need one length; {said or 'none'}")
@@ -285,6 +299,15 @@ class Activations(Mapping[str, LayerActivations]):
             f"<p>{html.escape(self._headline())}</p>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
         )
+
+
+def _as_array(values: Any) -> Array:
+    """Return an array of what may be a tensor, on any device and with a graph behind it."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        if "bfloat16" in str(values.dtype):  # which NumPy does not have
+            values = values.float()
+    return np.asarray(values)
 
 
 class UnknownLayerError(LayerSelectionError, KeyError):

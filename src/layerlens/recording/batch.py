@@ -15,7 +15,7 @@ from layerlens.recording import structure
 from layerlens.recording.layout import puts_batch_second
 from layerlens.recording.samples import Annotation
 
-__all__ = ["Batch", "Makers", "batch_size", "is_calling_itself"]
+__all__ = ["Batch", "Makers", "batch_size", "first_tensor", "is_calling_itself"]
 
 
 @dataclass(slots=True)
@@ -36,6 +36,10 @@ class Batch:
         How often each layer was called.
     first : str or None
         The layer whose output began the batch, where the model's own call did not.
+    failed : bool
+        Whether recording one of its layers failed, so that it cannot count.
+    handling : BaseException or None
+        The error that the caller was handling when the model was called.
     """
 
     size: int | None = None
@@ -44,6 +48,8 @@ class Batch:
     depth: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     first: str | None = None
+    failed: bool = False
+    handling: BaseException | None = None
 
     def next_call(self, layer: str) -> int:
         """Count one more call of a layer and return how many there were before."""
@@ -52,17 +58,21 @@ class Batch:
         return before
 
 
-def batch_size(module: nn.Module, args: Any, kwargs: Any) -> int | None:
-    """Return the number of samples that a module is called with: the first tensor's length.
+def first_tensor(args: Any, kwargs: Any) -> torch.Tensor | None:
+    """Return the first tensor that a module is called with.
 
-    A tensor that stands by itself counts before one inside a list, which may be one sample.
+    One that stands by itself counts before one inside a list, which may be one sample.
     """
     given = [*args, *kwargs.values()]
-    loose = (value for value in given if isinstance(value, torch.Tensor))
-    first = next((value for value in loose if value.ndim), None)
-    if first is None:
-        nested = (tensor for _, tensor in structure.tensors(given) if tensor.ndim)
-        first = next(nested, None)
+    loose = [value for value in given if isinstance(value, torch.Tensor) and value.ndim]
+    if loose:
+        return loose[0]
+    return next((tensor for _, tensor in structure.tensors(given) if tensor.ndim), None)
+
+
+def batch_size(module: nn.Module, args: Any, kwargs: Any) -> int | None:
+    """Return the number of samples that a module is called with: the first tensor's length."""
+    first = first_tensor(args, kwargs)
     if first is None:
         return None
     return first.shape[1 if first.ndim > 2 and puts_batch_second(module) else 0]
@@ -104,8 +114,13 @@ class Makers:
             return False
         now = _state(tensor)
         if isinstance(now, torch.Tensor):
-            return isinstance(state, torch.Tensor) and torch.equal(now, state)
+            # as bytes: NaN is not equal to itself
+            return isinstance(state, torch.Tensor) and torch.equal(_bytes(now), _bytes(state))
         return bool(now == state)
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.contiguous().view(torch.uint8)
 
 
 def _state(tensor: torch.Tensor) -> Any:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from layerlens.errors import LayerSelectionError, RecordingError, ShapeError
+from layerlens.errors import LayerSelectionError, RecordingError
 from layerlens.recording import structure
-from layerlens.recording.batch import Batch, Makers, batch_size, is_calling_itself
+from layerlens.recording.batch import (
+    Batch,
+    Makers,
+    batch_size,
+    first_tensor,
+    is_calling_itself,
+)
 from layerlens.recording.hooks import Hooks, in_backward, untouchable
 from layerlens.recording.layout import ChannelAxes, puts_batch_second
 from layerlens.recording.readout import NotApplicableError, Readout
@@ -23,6 +31,9 @@ from layerlens.recording.selection import INPUT, Selection, Target
 from layerlens.recording.structure import Path
 
 __all__ = ["Capture"]
+
+_THREADS: Counter[int] = Counter()
+"""How many captures each thread has open."""
 
 
 class Capture:
@@ -56,6 +67,9 @@ class Capture:
     ) -> None:
         self.record = record
         self.skipped: dict[str, str] = {}
+        """Layers that are left out of the whole record, and why."""
+        self.ignored: dict[str, str] = {}
+        """Layers of which single calls could not be recorded, and why."""
         self.foreign_calls = 0
         self.next_annotation: Annotation | None = None
         self.keep: int | None = None
@@ -69,11 +83,16 @@ class Capture:
         self._axes = ChannelAxes(model)
         self._thread = threading.get_ident()
         self._batch: Batch | None = None
+        self._ignoring = 0
+        self._called: set[str] = set()
+        self._held: dict[str, Output] = {}
         self._places: dict[str, Path] = {}
         self._makers = Makers() if any(t.only_new for t in selection.targets) else None
 
     def attach(self, hooks: Hooks, *, inputs: bool) -> None:
         """Put the hooks on: on what goes into modules, or on what comes out."""
+        _THREADS[self._thread] += 1
+        hooks.then(self._leave_thread)
         hooks.before(self._model, self._before_model)
         for target in self._selection.targets:
             if inputs:
@@ -83,11 +102,14 @@ class Capture:
         # comes last on the model, so that its own output is recorded before the batch ends
         hooks.after(self._model, self._after_model, always=True)
 
+    def _leave_thread(self) -> None:
+        _THREADS[self._thread] -= 1
+        if not _THREADS[self._thread]:
+            del _THREADS[self._thread]
+
     def called(self) -> set[str]:
         """Return which of the selected modules were called."""
-        return {name.partition("[")[0] for name in self._places} | {
-            name.partition("[")[0] for name in self.skipped
-        }
+        return self._called
 
     # --- batches ---------------------------------------------------------------------------
 
@@ -101,19 +123,35 @@ class Capture:
             self.next_annotation.update(annotation)
 
     def end_batch(self) -> None:
-        """Count the batch under way."""
-        batch, self._batch = self._batch, None
-        if batch is not None and batch.size is not None:
-            self.record.commit(batch.size, batch.annotation, self.keep)
+        """Count the batch under way, unless it was not recorded to its end."""
+        batch = self._batch
+        if batch is None:
+            return
+        if batch.size is None or batch.failed or batch.depth:
+            self.drop_batch()
+            return
+        try:
+            for name, output in self._held.items():
+                self._record(name, output)
+        except BaseException:
+            self.drop_batch()
+            raise
+        self._batch = None
+        self._held.clear()
+        self.record.commit(batch.size, batch.annotation, self.keep)
 
     def drop_batch(self) -> None:
         """Forget the batch under way."""
         self._batch = None
+        self._held.clear()
         self.record.drop()
 
-    def _begin_batch(self, size: int | None) -> Batch:
+    def _begin_batch(self, size: int | None, lengths: Sequence[int]) -> Batch:
+        """Begin a batch of `size` samples; what was said of it may take another of `lengths`."""
         annotation, self.next_annotation = self.next_annotation, None
         if annotation is not None and len(annotation):
+            if len(annotation) in lengths:
+                size = len(annotation)
             annotation.check(len(annotation) if size is None else size)
             size = len(annotation)
         if self._makers is not None:
@@ -124,14 +162,23 @@ class Capture:
     def _is_mine(self) -> bool:
         if in_backward():  # a checkpointed block that runs again
             return False
-        if threading.get_ident() != self._thread:
-            self.foreign_calls += 1
+        thread = threading.get_ident()
+        if thread != self._thread:
+            # calls that another probe takes in its own thread are nobody's loss
+            self.foreign_calls += thread not in _THREADS
             return False
         return True
 
     def _before_model(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if not self._is_mine():
             return
+        first = first_tensor(args, kwargs)
+        why = None if first is None else untouchable(first)
+        if why is not None or (self._ignoring and is_calling_itself(module)):
+            self._ignoring += 1
+            self.ignored.setdefault(type(module).__name__, f"in a call of it, {why}")
+            return
+        self._ignoring = 0
         batch = self._batch
         if batch is not None and batch.depth:
             if is_calling_itself(module):
@@ -140,35 +187,52 @@ class Capture:
             self.drop_batch()  # an interrupt left it half-way
         elif batch is not None and not self.caller_ends_batches:
             self.end_batch()
-        batch = self._batch or self._begin_batch(batch_size(module, args, kwargs))
+        batch = self._batch
+        if batch is None:
+            lengths = [n for _, t in structure.tensors([args, kwargs]) for n in t.shape[:2]]
+            batch = self._begin_batch(batch_size(module, args, kwargs), lengths)
         batch.depth = 1
+        batch.handling = sys.exc_info()[1]
         if self._selection.model_input:
             self._take(INPUT, None, _merged(args, kwargs), module, "input")
 
     def _after_model(self, module: nn.Module, args: Any, output: Any) -> None:
+        if not self._is_mine():
+            return
+        if self._ignoring:
+            self._ignoring -= 1
+            return
         batch = self._batch
-        if batch is None or not batch.depth or not self._is_mine():
+        if batch is None or not batch.depth:
             return
         # called on failure too, then without an output and while the error is handled
-        failed = output is None and sys.exc_info()[0] is not None
-        batch.depth = 0 if failed else batch.depth - 1
-        if failed:
+        error = sys.exc_info()[1]
+        if output is None and error is not None and error is not batch.handling:
             self.drop_batch()
-        elif not batch.depth and not self.caller_ends_batches:
+            return
+        batch.depth -= 1
+        if not batch.depth and not self.caller_ends_batches:
             self.end_batch()
 
     # --- layers ----------------------------------------------------------------------------
 
     def _before_layer(self, target: Target, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self._is_mine():
-            for path in target.paths:
-                self._take(target.name, path, _merged(args, kwargs), module)
+        self._take_all(target, module, _merged(args, kwargs))
 
     def _after_layer(self, target: Target, module: nn.Module, args: Any, output: Any) -> None:
-        if not self._is_mine():
+        self._take_all(target, module, output)
+
+    def _take_all(self, target: Target, module: nn.Module, value: Any) -> None:
+        if not self._is_mine() or self._ignoring:
             return
-        for path in target.paths:
-            self._take(target.name, path, output, module, only_new=target.only_new)
+        self._called.add(target.name)
+        try:
+            for path in target.paths:
+                self._take(target.name, path, value, module, only_new=target.only_new)
+        except BaseException:
+            if self._batch is not None:
+                self._batch.failed = True
+            raise
 
     def _take(
         self,
@@ -187,7 +251,7 @@ class Capture:
         path, tensor = found
         why = untouchable(tensor)
         if why is not None:
-            self._skip(layer, why)
+            self.ignored.setdefault(layer, why)
             return
         if self._makers is not None:
             if only_new and self._makers.knows(tensor):
@@ -204,12 +268,12 @@ class Capture:
                 tensor = tensor.as_subclass(torch.Tensor)
             if batch.size is None:
                 batch.size = tensor.shape[0]
-            if tensor.shape[0] != batch.size:
-                second = tensor.ndim > 2 and tensor.shape[1] == batch.size
-                if not second or not puts_batch_second(module):
-                    self._skip(key, _other_batch(tensor, batch.size))
-                    return
+            second = tensor.ndim > 2 and puts_batch_second(module, path[0] if path else None)
+            if second and tensor.shape[1] == batch.size:
                 tensor = tensor.transpose(0, 1)
+            if tensor.shape[0] != batch.size:
+                self._skip(key, _other_batch(tensor, batch.size))
+                return
             output = Output(
                 tensor,
                 self._axes.of(module, tensor.shape),
@@ -217,45 +281,55 @@ class Capture:
                 structure.format_path(path),
                 self._readout(name),
             )
-            try:
-                self.record.add(key, output)
-            except NotApplicableError as why_not:
-                self._skip(key, str(why_not))
+            if self._last_call_only:  # which call is the last is known when the batch ends
+                self._held[key] = replace(output, tensor=tensor.clone())
+            else:
+                self._record(key, output)
+
+    def _record(self, key: str, output: Output) -> None:
+        try:
+            self.record.add(key, output)
+        except NotApplicableError as why:
+            self._skip(key, str(why))
 
     def _locate(
         self, layer: str, path: Path | None, value: Any, only_new: bool
     ) -> tuple[Path, torch.Tensor] | None:
-        """Return the layer's tensor and its place, which is where it was the first time."""
-        place = self._places.get(layer, path)
-        if place is None:
+        """Return the layer's tensor and its place, which is where it was before if it is there."""
+        known = self._places.get(layer)
+        tensor = (
+            None if known is None and path is None else structure.follow(value, known or path or ())
+        )
+        if tensor is None and path is None:
             found = structure.find(value)
             if found is None:
-                if not only_new:
+                # a layer that gave something before has fewer rows then
+                if not only_new and known is None:
                     self._skip(layer, f"no floating tensor in what it gives: {_what(value)}")
                 return None
-            self._places[layer] = found[0]
+            self._places.setdefault(layer, found[0])
             return found
-        tensor = structure.follow(value, place)
-        if tensor is None and layer in self._places:
-            raise ShapeError(
-                f"layer {layer!r}: its tensor was at {structure.format_path(place) or 'the top'} "
-                f"of what it gives, and now that is {_what(value)}"
-            )
+        place = known or path or ()
         if tensor is None:
+            if known is not None:
+                return None
             raise LayerSelectionError(
                 f"layer {layer!r}: there is no tensor at {structure.format_path(place)} of what it "
                 f"gives: {_what(value)}"
             )
-        self._places[layer] = place
         if not tensor.is_floating_point() or not tensor.ndim:
             self._skip(layer, f"it gives {_what(tensor)}, and not floating values per sample")
             return None
+        self._places[layer] = place
         return place, tensor
 
     def _batch_of(self, layer: str, tensor: torch.Tensor) -> Batch:
         batch = self._batch
         if batch is None:
-            batch = self._begin_batch(None)
+            batch = self._begin_batch(None, tensor.shape[:2])
+            if batch.size is not None and batch.size not in tensor.shape[:2] and batch.annotation:
+                self.drop_batch()
+                batch.annotation.check(tensor.shape[0])
             batch.first = layer
         elif (
             batch.first == layer

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from layerlens.errors import RecordingError
+from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording.samples import Annotation, looks_like_images
 
 __all__ = ["Fed", "as_batches", "class_names", "expected_samples", "feed"]
@@ -56,7 +56,7 @@ def as_batches(batches: Any) -> Iterable[Any]:
         batches = torch.from_numpy(batches)
     if isinstance(batches, torch.Tensor):
         return torch.split(batches, _BATCH)
-    if isinstance(batches, tuple) and len(batches) == 2 and _is_labelled_data(*batches):
+    if _is_labelled_data(batches):
         return _split_pair(*batches)
     if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
         # a generator of its own: a loader draws a seed from the global one
@@ -69,23 +69,32 @@ def as_batches(batches: Any) -> Iterable[Any]:
     return batches
 
 
-def _is_labelled_data(x: Any, y: Any) -> bool:
-    if not all(isinstance(one, torch.Tensor | np.ndarray) for one in (x, y)):
+def _is_labelled_data(batches: Any) -> bool:
+    """Tell a whole data set ``(X, y)`` from two batches: those have one shape and one dtype."""
+    if not isinstance(batches, tuple) or len(batches) != 2:
         return False
-    return x.ndim > 1 and y.ndim == 1 and len(x) == len(y)
+    x, y = batches
+    if not isinstance(x, torch.Tensor | np.ndarray) or x.ndim < 2:
+        return False
+    if isinstance(y, torch.Tensor | np.ndarray):
+        return y.shape[1:] != x.shape[1:] or y.dtype != x.dtype
+    return isinstance(y, list) and not any(isinstance(one, torch.Tensor) for one in y)
 
 
 def _split_pair(x: Any, y: Any) -> Iterator[tuple[torch.Tensor, Any]]:
     x = torch.as_tensor(x)
+    labels = Annotation.of(labels=y).facts["labels"]
+    if len(labels) != len(x):
+        raise ShapeError(f"batches: X has {len(x)} samples and y has {len(labels)} labels")
     for start in range(0, len(x), _BATCH):
-        yield x[start : start + _BATCH], y[start : start + _BATCH]
+        yield x[start : start + _BATCH], labels[start : start + _BATCH]
 
 
 def expected_samples(batches: Any) -> int | None:
     """Return how many samples will come, where something says so."""
     if isinstance(batches, torch.Tensor | np.ndarray):
         return len(batches)
-    if isinstance(batches, tuple) and len(batches) == 2 and _is_labelled_data(*batches):
+    if _is_labelled_data(batches):
         return len(batches[0])
     counted = batches if isinstance(batches, Dataset) else getattr(batches, "sampler", None)
     return len(counted) if isinstance(counted, Sized) else None
@@ -108,10 +117,10 @@ def feed(model: nn.Module, batch: Any) -> Fed:
         The model that will be called.
     batch : Tensor, ndarray, (x, y, ...), or mapping
         Of a tuple or list the first entry goes in, a second one is the labels if it is one
-        integer or string a sample. Of a mapping, what the model's ``forward`` has as parameters
+        number or string a sample. Of a mapping, what the model's ``forward`` has as parameters
         goes in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is the labels
-        and under ``ids``, ``id`` the ids; anything else with one value a sample becomes a
-        column.
+        (and goes in only where the model cannot do without) and under ``ids``, ``id`` the ids;
+        anything else with one value a sample becomes a column.
 
     Raises
     ------
@@ -148,6 +157,9 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
     for key, value in batch.items():
         if key in _LABELS and _is_labels(value):
             facts["labels"] = value
+            needed = parameters.get(key)
+            if needed is not None and needed.default is inspect.Parameter.empty:
+                fed.kwargs[key] = _to(value, device)
         elif key in _IDS and _is_labels(value):
             facts["ids"] = value
         elif key in parameters or (open_ended and isinstance(value, torch.Tensor)):
@@ -166,11 +178,11 @@ def _annotation(inputs: torch.Tensor) -> Annotation:
 
 
 def _is_labels(value: Any) -> bool:
-    """Tell whether a value is one class a sample."""
+    """Tell whether a value is one class, or one number, a sample."""
     if isinstance(value, torch.Tensor):
-        return value.ndim == 1 and not value.is_floating_point() and not value.is_complex()
+        return value.ndim == 1 and not value.is_complex()
     if isinstance(value, np.ndarray):
-        return value.ndim == 1 and value.dtype.kind in "iubUS"
+        return value.ndim == 1 and value.dtype.kind in "iubUSf"
     return isinstance(value, tuple | list) and all(isinstance(one, str | int) for one in value)
 
 

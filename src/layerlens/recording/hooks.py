@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -44,6 +45,7 @@ class Hooks:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._afterwards: list[Callable[[], None]] = []
 
     def before(self, module: nn.Module, function: Callable[..., None]) -> None:
         """Call ``function(module, args, kwargs)`` before each forward of a module."""
@@ -57,8 +59,14 @@ class Hooks:
         hook = _Hook(self, function)
         self._handles.append(module.register_forward_hook(hook, always_call=always))
 
+    def then(self, function: Callable[[], None]) -> None:
+        """Call a function once the hooks are off."""
+        self._afterwards.append(function)
+
     def remove(self) -> None:
         """Take every hook off; safe to call again."""
+        while self._afterwards:
+            self._afterwards.pop()()
         while self._handles:
             self._handles.pop().remove()
         # an interrupt between a registration and its note above leaves a hook without a handle
@@ -71,6 +79,31 @@ class Hooks:
         return isinstance(hook, _Hook) and hook.owner is self
 
 
+class _Eagerness:
+    """The compiler's stance, which is one for the whole process, held by any number of probes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._stance: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._holders:
+                self._stance = torch.compiler.set_stance("force_eager")
+                self._stance.__enter__()
+            self._holders += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._holders -= 1
+            if not self._holders:
+                self._stance.__exit__(None, None, None)
+
+
+_EAGERNESS = _Eagerness()
+
+
 def compiled_runs_eagerly(stack: ExitStack, compiled: bool) -> None:
     """Have compiled code run as it was written until the stack closes.
 
@@ -78,7 +111,7 @@ def compiled_runs_eagerly(stack: ExitStack, compiled: bool) -> None:
     was never loaded, since then nothing can have been compiled.
     """
     if compiled or "torch._dynamo" in sys.modules:
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(_EAGERNESS)
 
 
 def is_compiled(model: nn.Module) -> bool:

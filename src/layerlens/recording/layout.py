@@ -42,8 +42,14 @@ def declared(module: nn.Module) -> tuple[int, int] | None:
     return None
 
 
-def puts_batch_second(module: nn.Module) -> bool:
-    """Tell whether a module says of itself that its batch is the second axis (T, B, C)."""
+def puts_batch_second(module: nn.Module, step: int | str | None = None) -> bool:
+    """Tell whether a module says of itself that its batch is the second axis (T, B, C).
+
+    `step` is the place in the output, where that is a structure: a recurrent layer's state is
+    always (layers, batch, channels), an attention layer's weights never have the batch second.
+    """
+    if step not in (None, 0):
+        return isinstance(module, nn.RNNBase)
     batch_first = getattr(module, "batch_first", None)
     if batch_first is None:  # a Transformer(En|De)coderLayer says it of its attention
         batch_first = getattr(getattr(module, "self_attn", None), "batch_first", None)

@@ -155,6 +155,11 @@ class Probe:
         self._call = _one_of("call", call, ("each", "last"))
         self._what = _one_of("capture", capture, ("output", "input"))
         self._dtype = _one_of("dtype", _dtype_name(dtype), ("float32", "float16", "float64"))
+        if isinstance(random_state, bool) or not hasattr(random_state, "__index__"):
+            raise ArgumentError(
+                "random_state must be an integer, so that records fit together; got "
+                f"{random_state!r}"
+            )
         self._random_state = int(random_state)
         self._stack: ExitStack | None = None
         self._capture = self._new_capture(previous=None)
@@ -227,6 +232,7 @@ class Probe:
         """Say once, at the end, what was left out."""
         capture = self._capture
         skipped = capture.skipped
+        skipped |= {name: why for name, why in capture.ignored.items() if name not in skipped}
         for name in self._scripted:
             skipped.setdefault(name, "it is TorchScript, which takes no hooks")
         samples = capture.record.samples.count
@@ -241,7 +247,7 @@ class Probe:
                 f"{capture.foreign_calls} calls came from other threads than the one that opened "
                 "the probe and were not recorded; open a probe in each thread"
             )
-        elif not samples:
+        elif not samples and not skipped:
             said.append(
                 f"nothing was recorded: {type(self._root).__name__} was not called while the probe "
                 "was open"
@@ -283,7 +289,8 @@ class Probe:
     @property
     def layers(self) -> list[str]:
         """Names of the layers recorded so far, in the order of the first call."""
-        return list(self._capture.record.layers)
+        skipped = self._capture.skipped
+        return [name for name in self._capture.record.layers if name not in skipped]
 
     @property
     def activations(self) -> Activations:
@@ -302,7 +309,7 @@ class Probe:
             "skipped": dict(self._capture.skipped),
             "versions": {"layerlens": __version__, "torch": str(torch.__version__)},
         }
-        return self._capture.record.activations(meta, self._label_names)
+        return self._capture.record.activations(meta, self._label_names, self._capture.skipped)
 
     def run(
         self,

@@ -53,7 +53,13 @@ class Readout:
         NotApplicableError
             If the readout makes no sense for such an output.
         """
-        rows = self.function(output, channel_axis)
+        try:
+            rows = self.function(output, channel_axis)
+        except NotApplicableError:
+            raise
+        except Exception as error:
+            error.add_note(f"in the readout {self.name} of layer {layer!r}")
+            raise
         if not isinstance(rows, torch.Tensor):
             raise ShapeError(
                 f"layer {layer!r}: the readout {self.name} returned {type(rows).__name__}; it must "

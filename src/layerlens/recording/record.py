@@ -6,6 +6,7 @@ layers wrote is not counted and is written over, so that all layers have the sam
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -207,6 +208,7 @@ class Record:
         """Forget the batch under way, and the layers that only it had."""
         self._in_flight.clear()
         for name in self._pending:
+            self.layers[name].rows.commit(0)
             if not self.layers[name].rows.count:
                 del self.layers[name]
         self._pending.clear()
@@ -221,16 +223,19 @@ class Record:
         self._in_flight.clear()
 
     def activations(
-        self, meta: dict[str, Any], label_names: tuple[str, ...] | None = None
+        self,
+        meta: dict[str, Any],
+        label_names: tuple[str, ...] | None = None,
+        without: Collection[str] = (),
     ) -> Activations:
-        """Return what was recorded up to now."""
+        """Return what was recorded up to now, without some layers."""
         facts = self.samples.facts()
         ids = facts.pop("ids")
         labels = facts.pop("labels", None)
         whole = [(0, self.samples.count)]
         layers = {}
         for name, layer in sorted(self.layers.items(), key=lambda item: item[1].order):
-            if not layer.rows.count:
+            if not layer.rows.count or name in without:
                 continue
             spans = [np.arange(*span) for span in layer.spans]
             rows = None if layer.spans == whole else np.concatenate(spans)

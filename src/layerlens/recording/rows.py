@@ -8,6 +8,8 @@ their memory, whose pages are warm, is written again.
 
 from __future__ import annotations
 
+import mmap
+import threading
 import weakref
 from typing import Any
 
@@ -18,6 +20,19 @@ __all__ = ["Rows"]
 
 _MAX_RESERVE = 64 << 20  # bytes that are reserved beyond what is known to come
 _MIN_RESERVE = 1 << 16
+_FROM_HEAP = 1 << 16
+
+
+def _reserve(n_rows: int, width: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return memory that is not touched yet, taken from the system rather than from the heap.
+
+    Rows stay while a forward's tensors come and go. Between them on the heap they would keep it
+    from joining what is free, and every forward would find a little less room than the last.
+    """
+    size = n_rows * width * dtype.itemsize
+    if size < _FROM_HEAP:
+        return np.empty((n_rows, width), dtype)
+    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(n_rows, width)
 
 
 class _Lease:
@@ -45,6 +60,8 @@ class Rows:
         self.width = width
         self.dtype = dtype
         self.count = 0
+        self._lock = threading.RLock()
+        self._is_open = False
         self.readers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._expected = expected or 0
         self._pieces: list[npt.NDArray[Any]] = []
@@ -66,16 +83,20 @@ class Rows:
 
     def reserve(self, n_rows: int) -> npt.NDArray[Any]:
         """Return memory for the next rows; they count once `commit` says so."""
-        if not self._pieces or len(self._pieces[-1]) - self._used[-1] < n_rows:
-            self._pieces.append(self._new_piece(n_rows))
-            self._used.append(0)
-        start = self._used[-1]
-        return self._pieces[-1][start : start + n_rows]
+        with self._lock:
+            self._is_open = True
+            if not self._pieces or len(self._pieces[-1]) - self._used[-1] < n_rows:
+                self._pieces.append(self._new_piece(n_rows))
+                self._used.append(0)
+            start = self._used[-1]
+            return self._pieces[-1][start : start + n_rows]
 
     def commit(self, n_rows: int) -> None:
-        """Keep the first rows of what was last reserved."""
-        self._used[-1] += n_rows
-        self.count += n_rows
+        """Keep the first rows of what was last reserved; with 0 it is given up."""
+        with self._lock:
+            self._is_open = False
+            self._used[-1] += n_rows
+            self.count += n_rows
 
     def _new_piece(self, n_rows: int) -> npt.NDArray[Any]:
         for place, memory in enumerate(self._spare):
@@ -88,9 +109,9 @@ class Rows:
             bytes_ahead = min(max(2 * self.nbytes, _MIN_RESERVE), _MAX_RESERVE)
             ahead = bytes_ahead // row_bytes
         try:
-            return np.empty((max(n_rows, ahead), self.width), self.dtype)
-        except MemoryError:  # a system that counts reserved memory as used
-            return np.empty((n_rows, self.width), self.dtype)
+            return _reserve(max(n_rows, ahead), self.width, self.dtype)
+        except (MemoryError, OSError):  # a system that counts reserved memory as used
+            return _reserve(n_rows, self.width, self.dtype)
 
     def array(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Return rows as one array, without a copy where they lie in one piece.
@@ -102,6 +123,10 @@ class Rows:
         """
         if not 0 <= start <= stop <= self.count:
             raise IndexError(f"rows {start} to {stop} of {self.count}")
+        with self._lock:
+            return self._read(start, stop)
+
+    def _read(self, start: int, stop: int) -> npt.NDArray[Any]:
         first = 0
         for piece, used in zip(self._pieces, self._used, strict=True):
             if first <= start and stop <= first + used:
@@ -117,8 +142,13 @@ class Rows:
         return result
 
     def consolidate(self) -> None:
-        """Bring all rows together in one piece, so that `array` copies nothing."""
-        if len(self._pieces) > 1:
+        """Bring all rows together in one piece, so that `array` copies nothing.
+
+        Nothing is done while rows are on their way in: they would be written to what was left.
+        """
+        with self._lock:
+            if len(self._pieces) < 2 or self._is_open:
+                return
             whole = np.empty((self.count, self.width), self.dtype)
             first = 0
             while self._pieces:

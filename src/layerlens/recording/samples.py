@@ -203,6 +203,8 @@ class Samples:
                 parts.append(numbers.astype(str) if textual else numbers)
             elif textual:
                 parts.append(np.full(batch, ""))
+            elif have[0].dtype.kind in "mM":
+                parts.append(np.full(batch, "NaT", have[0].dtype))
             else:
                 whole = name == "labels" and have[0].dtype.kind in "iu"
                 parts.append(np.full(batch, -1) if whole else np.full(batch, np.nan))
