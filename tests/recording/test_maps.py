@@ -148,6 +148,8 @@ def test_drawn_channels_depend_on_the_seed_alone():
     )["3"].channels  # fmt: skip
     np.testing.assert_array_equal(first, again)
     assert len(set(first.tolist())) == 8
+    rectified = activation_maps(model, torch.randn(1, 1, 28, 28), "4", channels=8)["4"].channels
+    np.testing.assert_array_equal(first, rectified)
     assert first.tolist() != other.tolist()
 
 

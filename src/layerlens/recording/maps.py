@@ -58,8 +58,9 @@ def activation_maps(
     layers : str, type, module, callable, or iterable of these, default "*"
         Which layers, as for `Probe`. Of a glob, layers without a grid are left out.
     channels : int, sequence of int, "all", "top", or "top:N", default 8
-        How many, drawn at random, the same at every call with one seed; which ones; all of them;
-        or those (8, or N) with the highest mean over this batch, highest first.
+        How many, drawn at random, the same at every call with one seed and in all layers that have
+        as many channels; which ones; all of them; or those (8, or N) with the highest mean over
+        this batch, highest first.
     random_state : int, default 0
         Seed of the draw.
     grid : sequence of int, optional
@@ -243,8 +244,8 @@ def wanted_channels(
     if isinstance(channels, str):
         return np.arange(count)
     if isinstance(channels, int | np.integer):
-        # a layer's draw depends on nothing but seed, name and number of channels
-        key = hashlib.shake_128(f"layerlens channels {seed} {count} {layer}".encode()).digest(8)
+        # not on the layer's name: a convolution and the rectifier behind it show the same channels
+        key = hashlib.shake_128(f"layerlens channels {seed} {count}".encode()).digest(8)
         rng = np.random.default_rng(int.from_bytes(key, "little"))
         return np.sort(rng.permutation(count)[: int(channels)])
     wrong = [int(channel) for channel in channels if not 0 <= channel < count]

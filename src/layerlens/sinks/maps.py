@@ -169,7 +169,7 @@ def _draw(result: Any, names: Sequence[str], options: _Options) -> Figure:
     body = sum(heights) + len(layers) * (_CAPTION + _BETWEEN)
     body += first + _CAPTION + _BETWEEN if first else 0.0
     foot = _foot(layers, options, count)
-    lines = len(Ruler().wrap(foot, width - 2 * _EDGE, 7))
+    lines = len(Ruler().wrap(foot, width - 2 * _EDGE - 0.4, 7))
     canvas = Canvas(width, _HEAD + body + 0.16 + lines * 7 * 1.45 / 72 + 0.2)
     _heading(canvas, result, names, options)
     y = _HEAD
@@ -180,7 +180,7 @@ def _draw(result: Any, names: Sequence[str], options: _Options) -> Figure:
     for layer, high in zip(layers, heights, strict=True):
         _draw_layer(canvas, layer, image, y, high, count, most, options)
         y += high + _CAPTION + _BETWEEN
-    canvas.paragraph(_EDGE, y + 0.16, foot, 7, width - 2 * _EDGE)
+    canvas.paragraph(_EDGE, y + 0.16, foot, 7, width - 2 * _EDGE - 0.4)
     return canvas.figure
 
 

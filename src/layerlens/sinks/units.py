@@ -118,7 +118,7 @@ def _columns(
     block = 0.32 + len(rows) * (high + 0.06) + 0.12
     scale = "White is zero, red above" + (", blue below" if signed else "")
     foot = f"{scale}; full colour is {number(most)} in every map. {foot}"
-    lines = Canvas(width, 1).ruler.wrap(foot, width - 2 * _EDGE, 7)
+    lines = Canvas(width, 1).ruler.wrap(foot, width - 2 * _EDGE - 0.4, 7)
     canvas = Canvas(width, _HEAD + down * block + len(lines) * 0.15 + 0.3)
     canvas.text(_EDGE, 0.42, heading, 13, bold=True, room=width - 2 * _EDGE)
     canvas.text(_EDGE, 0.62, unit.subtitle, 8, color=GREY, room=width - 2 * _EDGE)
@@ -141,7 +141,7 @@ def _columns(
                 canvas.image(plane, x, at, tile, high, cmap=cmap, limits=limits)
             elif box is not None and len(box.start) == 2:
                 _fitted(canvas, image[box.slices], x, at, tile, high)
-    canvas.paragraph(_EDGE, _HEAD + down * block + 0.15, foot, 7, width - 2 * _EDGE)
+    canvas.paragraph(_EDGE, _HEAD + down * block + 0.15, foot, 7, width - 2 * _EDGE - 0.4)
     return canvas.figure
 
 
