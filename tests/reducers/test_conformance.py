@@ -17,6 +17,6 @@ def one_thread():
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-@pytest.mark.parametrize("name", ["kmeans", "pca", "tsne", "umap"])
+@pytest.mark.parametrize("name", ["kmeans", "pca", "series-tsne", "tsne", "umap"])
 def test_a_built_in_reducer_keeps_the_contract(name, check):
     check(ll.reducers.factory(name))

@@ -203,6 +203,11 @@ def _run_of_plain_mapping(activations: Mapping[str, Any], sources: Mapping[str, 
         for name, source in sources.items()
         if getattr(source, "rows", None) is None
     }
+    if not lengths:
+        raise ShapeError(
+            "every layer has rows of some samples only, so nothing says how many samples there "
+            "are; pass the Activations that they come from"
+        )
     if len(set(lengths.values())) != 1:
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise ShapeError(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.embedding.align import procrustes, rms_radius
-from layerlens.embedding.clouds import LayerCloud, LazyMatrices, layer_clouds
+from layerlens.embedding.clouds import LayerCloud, LazyMatrices, as_array, layer_clouds
 from layerlens.embedding.embeddings import Embeddings
 from layerlens.embedding.making import ReducerMaker, as_json, parameters_of, versions_of
 from layerlens.embedding.measuring import Gauge
@@ -145,8 +145,9 @@ class _Picture:
         self.reducer = reducer
         self.matrix: Matrix | None = None
         self.start: str | None = None
-        self.notes = [str(note) for note in getattr(reducer, "notes_", ())]
-        self.metrics = dict(getattr(reducer, "metrics_", {}))
+        notes = getattr(reducer, "notes_", None) or ()
+        self.notes = [notes] if isinstance(notes, str) else [str(note) for note in notes]
+        self.metrics = dict(getattr(reducer, "metrics_", None) or {})
         self.name = name
         self.params: dict[str, Any] = {
             "parameters": parameters_of(reducer),
@@ -226,7 +227,7 @@ def _one_by_one(clouds: Sequence[LayerCloud], make: ReducerMaker, warm: bool) ->
             keywords["neighbors"] = (found.indices, found.distances)
         began = time.perf_counter()
         try:
-            returned = reducer.fit_transform(matrix, **keywords)
+            returned = reducer.fit_transform(_lent(matrix, reducer), **keywords)
         except Exception as error:
             error.add_note(f"while reducing layer {cloud.name!r} with {make.name!r}")
             raise
@@ -271,9 +272,24 @@ def _in_one_series(clouds: Sequence[LayerCloud], make: ReducerMaker) -> Iterator
         yield picture
 
 
+def _lent(matrix: Matrix, reducer: Any) -> Matrix:
+    """Return the matrix for a reducer to read: a copy where it may write into what it gets.
+
+    Ours do not. Others are told to by ``copy=False``, and the rows are the user's.
+    """
+    ours = type(reducer).__module__.partition(".")[0] == "layerlens"
+    return matrix if ours else matrix.copy()
+
+
 def _checked(returned: Any, reducer: Any, name: str, cloud: LayerCloud) -> Matrix:
     """Hold a reducer to what it must return."""
-    coordinates = np.asarray(returned)
+    try:
+        coordinates = np.asarray(as_array(returned, cloud.name))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PluginError(
+            f"the reducer {name!r} returned {type(returned).__name__} for layer {cloud.name!r}, "
+            f"which is no array of coordinates: {error}"
+        ) from error
     expected = getattr(reducer, "n_components", None)
     shape = (len(cloud), expected if isinstance(expected, int) else "n_components")
     fits = coordinates.ndim == 2 and coordinates.shape[0] == shape[0] and coordinates.shape[1] > 0
@@ -299,6 +315,34 @@ def _checked(returned: Any, reducer: Any, name: str, cloud: LayerCloud) -> Matri
     return coordinates
 
 
+def _own_metrics(picture: _Picture, cloud: LayerCloud) -> dict[str, float]:
+    try:
+        return {str(name): float(value) for name, value in picture.metrics.items()}
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"the reducer {picture.name!r} left metrics_ that are no numbers for layer "
+            f"{cloud.name!r}: {error}"
+        ) from error
+
+
+def _clusters(picture: _Picture, cloud: LayerCloud) -> Array | None:
+    """Return the clusters that a reducer found, where its ``labels_`` are one a sample.
+
+    Some transformers of scikit-learn have labels of features: those are no clusters.
+    """
+    labels = getattr(picture.reducer, "labels_", None)
+    if labels is None:
+        return None
+    clusters = np.asarray(labels)
+    if clusters.shape != (len(cloud),) or clusters.dtype.kind not in "iu":
+        picture.notes.append(
+            f"labels_ of shape {clusters.shape} and dtype {clusters.dtype} left out: clusters "
+            "are one integer a sample"
+        )
+        return None
+    return clusters
+
+
 def _finish(
     index: int,
     cloud: LayerCloud,
@@ -314,14 +358,14 @@ def _finish(
     if gauge is not None:
         matrix = cloud.matrix() if picture.matrix is None else picture.matrix
         quality = gauge.measure(cloud, matrix, coordinates)
-    own = {str(name): float(value) for name, value in picture.metrics.items()}
-    clusters = getattr(picture.reducer, "labels_", None)
+    own = _own_metrics(picture, cloud)
+    clusters = _clusters(picture, cloud)
     return LayerEmbedding(
         layer=cloud.name,
         index=index,
         coordinates=coordinates,
         run=cloud.run,
-        clusters=None if clusters is None else np.asarray(clusters),
+        clusters=clusters,
         metrics={**quality.metrics, **own},
         stress=quality.stress,
         reducer=picture.name,

@@ -88,7 +88,13 @@ class SupportsNeighbors(Protocol):
 
 @runtime_checkable
 class SupportsSeries(Protocol):
-    """A reducer that takes all layers of a run at once and keeps them comparable itself."""
+    """A reducer that takes all layers of a run at once and keeps them comparable itself.
+
+    Afterwards ``series_notes_`` (a list of str for each layer) and ``series_metrics_`` (a mapping
+    for each layer) are to it what ``notes_`` and ``metrics_`` are to a reducer of one layer.
+    Where it takes a keyword ``neighbors`` it gets one pair of neighbours for each layer, as
+    `SupportsNeighbors` has them.
+    """
 
     def fit_transform_series(self, layers: Sequence[Matrix], y: Any = None) -> Sequence[Any]:
         """Return one picture a layer, the same rows in all; layers have the same samples."""
