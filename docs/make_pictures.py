@@ -32,7 +32,11 @@ def _python(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
-MADE = {"demo.png": _demo, "swiss_roll.png": _example("swiss_roll.py")}
+MADE = {
+    "demo.png": _demo,
+    "maps_lenet.png": _example("maps_lenet.py", "--quick"),
+    "swiss_roll.png": _example("swiss_roll.py"),
+}
 
 
 def make(*, again: bool) -> None:

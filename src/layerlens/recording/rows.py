@@ -20,7 +20,7 @@ __all__ = ["Rows"]
 
 _MAX_RESERVE = 64 << 20  # bytes that are reserved beyond what is known to come
 _MIN_RESERVE = 1 << 16
-_FROM_HEAP = 1 << 16
+_FROM_HEAP = 1 << 12
 
 
 def _reserve(n_rows: int, width: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
