@@ -300,6 +300,16 @@ def test_announced_length_tells_the_batch_of_a_sequence_first_model():
     assert probe.activations["0"].shape == (3, 4)
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 8, 8)])
+def test_as_many_labels_as_channels_are_not_taken_for_the_batch(shape):
+    model = nn.Sequential(nn.ReLU())
+    with ll.Probe(model) as probe:
+        probe.annotate(labels=[1, 2, 3])
+        with pytest.raises(ll.ShapeError, match="3 values.*2 samples"):
+            model(torch.ones(shape))
+        model(torch.ones(shape))
+
+
 def test_dates_that_are_missing_are_not_a_time():
     with ll.Probe(mlp()) as probe:
         probe.annotate(day=np.array(["2026-01-01", "2026-01-02"], "datetime64[D]"))

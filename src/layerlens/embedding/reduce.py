@@ -112,7 +112,7 @@ def reduce(
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)
     more_seeds = _further_seeds(make, random_state, n_seeds)
-    report = Progress("reducing", len(clouds), shown=progress, unit="layer")
+    report = Progress("reducing", len(clouds), shown=progress, unit="layers")
     with report:
         others = [
             _coordinates(

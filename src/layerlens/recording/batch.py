@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -15,7 +16,7 @@ from layerlens.recording import structure
 from layerlens.recording.layout import puts_batch_second
 from layerlens.recording.samples import Annotation
 
-__all__ = ["Batch", "Makers", "batch_size", "first_tensor", "is_calling_itself"]
+__all__ = ["Batch", "Makers", "batch_size", "first_tensor", "is_calling_itself", "possible_sizes"]
 
 
 @dataclass(slots=True)
@@ -76,6 +77,14 @@ def batch_size(module: nn.Module, args: Any, kwargs: Any) -> int | None:
     if first is None:
         return None
     return first.shape[1 if first.ndim > 2 and puts_batch_second(module) else 0]
+
+
+def possible_sizes(given: Iterable[torch.Tensor]) -> set[int]:
+    """Return what a batch's size may be: any tensor's length, or the batch of (time, batch, C)."""
+    sizes: set[int] = set()
+    for tensor in given:
+        sizes.update(tensor.shape[: 2 if tensor.ndim == 3 else 1])
+    return sizes
 
 
 def is_calling_itself(model: nn.Module) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from layerlens.recording.batch import (
     batch_size,
     first_tensor,
     is_calling_itself,
+    possible_sizes,
 )
 from layerlens.recording.hooks import Hooks, in_backward, untouchable
 from layerlens.recording.layout import ChannelAxes, puts_batch_second
@@ -146,11 +147,11 @@ class Capture:
         self._held.clear()
         self.record.drop()
 
-    def _begin_batch(self, size: int | None, lengths: Sequence[int]) -> Batch:
-        """Begin a batch of `size` samples; what was said of it may take another of `lengths`."""
+    def _begin_batch(self, size: int | None, possible: Collection[int]) -> Batch:
+        """Begin a batch of `size` samples, or of another possible size that was announced."""
         annotation, self.next_annotation = self.next_annotation, None
         if annotation is not None and len(annotation):
-            if len(annotation) in lengths:
+            if len(annotation) in possible:
                 size = len(annotation)
             annotation.check(len(annotation) if size is None else size)
             size = len(annotation)
@@ -189,8 +190,8 @@ class Capture:
             self.end_batch()
         batch = self._batch
         if batch is None:
-            lengths = [n for _, t in structure.tensors([args, kwargs]) for n in t.shape[:2]]
-            batch = self._begin_batch(batch_size(module, args, kwargs), lengths)
+            given = [tensor for _, tensor in structure.tensors([args, kwargs])]
+            batch = self._begin_batch(batch_size(module, args, kwargs), possible_sizes(given))
         batch.depth = 1
         batch.handling = sys.exc_info()[1]
         if self._selection.model_input:
@@ -326,10 +327,7 @@ class Capture:
     def _batch_of(self, layer: str, tensor: torch.Tensor) -> Batch:
         batch = self._batch
         if batch is None:
-            batch = self._begin_batch(None, tensor.shape[:2])
-            if batch.size is not None and batch.size not in tensor.shape[:2] and batch.annotation:
-                self.drop_batch()
-                batch.annotation.check(tensor.shape[0])
+            batch = self._begin_batch(tensor.shape[0], possible_sizes([tensor]))
             batch.first = layer
         elif (
             batch.first == layer
