@@ -169,8 +169,8 @@ def _clone(reducer: Any) -> Any:
 
 
 def _unknown_parameter(reducer: str, name: str, taken: list[str]) -> str:
-    message = f"the reducer {reducer!r} takes no {name!r}"
+    message = f"the reducer {reducer!r} takes no {name!r}."
     close = difflib.get_close_matches(name, taken, n=1)
     if close:
-        message += f"; did you mean {close[0]!r}?"
+        message += f" Did you mean {close[0]!r}?"
     return f"{message} It takes: {', '.join(taken) or 'nothing'}."
