@@ -36,6 +36,7 @@ def embed(
     n_components: int = 2,
     align: Align = True,
     metrics: bool = True,
+    n_seeds: int = 1,
     n_jobs: int | None = None,
     progress: bool = False,
     random_state: int = 0,
@@ -49,7 +50,7 @@ def embed(
     ----------
     model, batches, layers, readout, sketch, call, capture, dtype, store, limit, forward
         See `Probe` and `Probe.run`.
-    reducer, n_components, align, metrics, n_jobs, **params
+    reducer, n_components, align, metrics, n_seeds, n_jobs, **params
         See `reduce`; `params` are the reducer's own.
     progress : bool, default False
         Show how far it is, on standard error.
@@ -87,6 +88,7 @@ def embed(
         n_components=n_components,
         align=align,
         metrics=metrics,
+        n_seeds=n_seeds,
         n_jobs=n_jobs,
         progress=progress,
         random_state=random_state,

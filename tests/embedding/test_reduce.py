@@ -102,7 +102,7 @@ def test_a_transformer_without_n_components_may_have_any_width(layers):
 
 
 def test_an_unknown_parameter_is_answered_with_what_there_is(layers):
-    with pytest.raises(ArgumentError, match=r"'tsne' takes no 'perplexty'\. Did you mean 'perplexi"):
+    with pytest.raises(ArgumentError, match=r"takes no 'perplexty'\. Did you mean 'perplexity'"):
         reduce(layers, "tsne", perplexty=3)
     with pytest.raises(ArgumentError, match=r"'PCA' takes no 'perplexity'"):
         reduce(layers, sklearn.decomposition.PCA(2), perplexity=3)

@@ -44,7 +44,8 @@ def test_layers_of_a_series_are_as_good_as_scikit_learns_alone(
     ours, theirs = series[0][layer], _scikit_learn(X)
     assert divergence(X, ours) < 1.02 * divergence(X, theirs)
     trust = sklearn.manifold.trustworthiness
-    assert trust(X, ours, n_neighbors=15) > trust(X, theirs, n_neighbors=15) - 0.002
+    # among four seeds of scikit-learn's own it lies between .9565 and .9593 for the input
+    assert trust(X, ours, n_neighbors=15) > trust(X, theirs, n_neighbors=15) - 0.004
 
 
 def test_the_divergence_that_is_reported_is_the_pictures(lenet_layers, series, divergence):

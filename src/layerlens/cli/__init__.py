@@ -53,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit code.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names may have what the terminal has not
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names may have what the terminal has not; lines are to be seen when they are printed
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     given = _parser().parse_args(argv)
     if not given.debug:
         warnings.showwarning = _say_in_one_line
