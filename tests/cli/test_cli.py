@@ -109,7 +109,8 @@ def test_interrupt_leaves_no_half_written_file(tmp_path):
         time.sleep(0.5)
         run.send_signal(signal.SIGINT)
         _, error = run.communicate(timeout=60)
-    assert run.returncode == 130, error
+    # Python ends itself by the signal where it hit code inside of an exec(); shells see 130 too
+    assert run.returncode in (130, -signal.SIGINT), error
     assert "interrupted" in error and "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
 
