@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording.samples import Annotation, looks_like_images
 
-__all__ = ["Fed", "as_batches", "class_names", "expected_samples", "feed"]
+__all__ = ["Fed", "as_batches", "class_names", "evaluation", "expected_samples", "feed"]
 
 _LABELS = ("labels", "label", "y", "target", "targets")
 _IDS = ("ids", "id")
@@ -216,3 +217,15 @@ def _cannot(model: nn.Module, batch: Any) -> str:
         "tensor, (x, y), or a mapping of forward's parameters; for anything else pass "
         "run(..., forward=lambda model, batch: model(...))"
     )
+
+
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode, and every module back into its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -37,10 +37,10 @@ from layerlens.recording.boxes import FIELD, GRADIENT, Box
 from layerlens.recording.grids import GridReader
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
 from layerlens.recording.layout import ChannelAxes
-from layerlens.recording.passes import evaluation, model_input, original, send
+from layerlens.recording.passes import model_input, send
 from layerlens.recording.record import Output
 from layerlens.recording.samples import Annotation
-from layerlens.recording.selection import INPUT, qualified_names
+from layerlens.recording.selection import INPUT, original, qualified_names
 from layerlens.recording.structure import Path
 
 __all__ = ["FieldFinder"]
@@ -274,7 +274,7 @@ class FieldFinder:
                 caught.append(tensor.clone())  # what follows may work in place
 
         with ExitStack() as stack:
-            stack.enter_context(evaluation(self._model))
+            stack.enter_context(feeding.evaluation(self._model))
             hooks = Hooks(self._root)
             stack.callback(hooks.remove)
             compiled_runs_eagerly(stack, is_compiled(self._model))

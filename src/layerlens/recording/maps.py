@@ -17,11 +17,11 @@ from layerlens.recording import feeding
 from layerlens.recording.fields import FieldFinder
 from layerlens.recording.grids import Gridded, GridReader
 from layerlens.recording.mapped import ActivationMaps, LayerMaps
-from layerlens.recording.passes import Forward, model_input, named_layers, original, send
+from layerlens.recording.passes import Forward, model_input, named_layers, send
 from layerlens.recording.readout import NotApplicableError
 from layerlens.recording.record import Output
 from layerlens.recording.samples import Annotation
-from layerlens.recording.selection import INPUT, Selector
+from layerlens.recording.selection import INPUT, Selector, original
 from layerlens.records import LayerInfo
 
 __all__ = ["ChannelSpec", "activation_maps", "as_numpy", "wanted_channels"]

@@ -5,15 +5,15 @@ What `Probe.run` does for rows, for takers that want the outputs themselves: map
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from layerlens.errors import RecordingError, ShapeError
+from layerlens.errors import ShapeError
 from layerlens.recording import feeding, structure
 from layerlens.recording.capture import Capture
 from layerlens.recording.grids import GridReader
@@ -21,9 +21,9 @@ from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
 from layerlens.recording.readout import readouts_for
 from layerlens.recording.record import Output, Record
 from layerlens.recording.samples import Annotation
-from layerlens.recording.selection import INPUT, Selector, is_scripted, select
+from layerlens.recording.selection import INPUT, Selector, original, select
 
-__all__ = ["Forward", "Taker", "evaluation", "model_input", "named_layers", "send"]
+__all__ = ["Forward", "Taker", "model_input", "named_layers", "send"]
 
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -75,7 +75,7 @@ def send(
     found = select(root, layers)
     names = [target.name for target in found.targets] + [INPUT] * found.model_input
     with ExitStack() as stack:
-        stack.enter_context(evaluation(model))
+        stack.enter_context(feeding.evaluation(model))
         stack.enter_context(torch.no_grad())
         hooks = Hooks(root)
         stack.callback(hooks.remove)
@@ -113,39 +113,6 @@ def _send_one(
                 raise
             raise ShapeError(why) from error
     capture.end_batch()
-
-
-def original(model: nn.Module) -> nn.Module:
-    """Return the module to put hooks on: the one that was compiled, where one was.
-
-    Raises
-    ------
-    TypeError
-        If it is no module.
-    RecordingError
-        If it is TorchScript.
-    """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if is_scripted(model):
-        raise RecordingError(
-            f"{type(model).__name__} is TorchScript, which takes no hooks; use the model that it "
-            "was scripted or traced from"
-        )
-    root = getattr(model, "_orig_mod", model)
-    return root if isinstance(root, nn.Module) else model
-
-
-@contextmanager
-def evaluation(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode, and every module back into its own mode afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def model_input(fed: feeding.Fed) -> torch.Tensor | None:

@@ -28,6 +28,7 @@ from layerlens.recording.selection import (
     Selector,
     as_selector,
     is_scripted,
+    original,
     select,
 )
 from layerlens.recording.sketch import check_sketch
@@ -132,23 +133,14 @@ class Probe:
         store: None = None,
         random_state: int = 0,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-        if is_scripted(model):
-            raise RecordingError(
-                f"{type(model).__name__} is TorchScript, which takes no hooks; probe the model "
-                "that it was scripted or traced from"
-            )
         check_sketch(sketch)
         if store is not None:
             raise ArgumentError(
                 f"store={store!r}: this version keeps records in memory; leave store out, and "
                 "reduce them with sketch= or readout='pool' where memory is short"
             )
-        # a compiled model wraps the one that it was made from
-        original = getattr(model, "_orig_mod", model)
         self.model = model
-        self._root: nn.Module = original if isinstance(original, nn.Module) else model
+        self._root = original(model)
         self._selector: Selector = as_selector(layers)
         self._readout = readout
         self._sketch = sketch
@@ -354,10 +346,8 @@ class Probe:
             raise ArgumentError(f"limit is a number of samples, 1 or more; got {limit}")
         totals = [n for n in (feeding.expected_samples(batches), limit) if n is not None]
         total = min(totals, default=None)
-        modes = [(module, module.training) for module in self.model.modules()]
         with ExitStack() as stack:
-            stack.callback(_restore_modes, modes)
-            self.model.eval()
+            stack.enter_context(feeding.evaluation(self.model))
             stack.enter_context(torch.no_grad())
             stack.enter_context(self)
             capture, samples = self._capture, self._capture.record.samples
@@ -388,11 +378,6 @@ class Probe:
             self._capture.announce(fed.annotation)
             self.model(*fed.args, **fed.kwargs)
         self._capture.end_batch()
-
-
-def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    for module, training in modes:
-        module.training = training
 
 
 def _one_of(argument: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from layerlens.errors import LayerSelectionError
+from layerlens.errors import LayerSelectionError, RecordingError
 from layerlens.recording.structure import Path, split_path
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Target",
     "as_selector",
     "is_scripted",
+    "original",
     "qualified_names",
     "select",
 ]
@@ -223,3 +224,24 @@ def _alias(item: str, model: nn.Module) -> str | None:
 def is_scripted(module: nn.Module) -> bool:
     """Tell whether a module is TorchScript, which takes no hooks."""
     return isinstance(module, torch.jit.ScriptModule)
+
+
+def original(model: nn.Module) -> nn.Module:
+    """Return the module to put hooks on: the one that was compiled, where one was.
+
+    Raises
+    ------
+    TypeError
+        If it is no module.
+    RecordingError
+        If it is TorchScript.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if is_scripted(model):
+        raise RecordingError(
+            f"{type(model).__name__} is TorchScript, which takes no hooks; use the model that it "
+            "was scripted or traced from"
+        )
+    root = getattr(model, "_orig_mod", model)
+    return root if isinstance(root, nn.Module) else model

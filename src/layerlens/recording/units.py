@@ -28,10 +28,10 @@ from layerlens.recording.maps import (
     read_grid,
     wanted_channels,
 )
-from layerlens.recording.passes import Forward, model_input, named_layers, original, send
+from layerlens.recording.passes import Forward, model_input, named_layers, send
 from layerlens.recording.record import Output
 from layerlens.recording.samples import Annotation
-from layerlens.recording.selection import Selector
+from layerlens.recording.selection import Selector, original
 from layerlens.recording.toplist import TopList
 from layerlens.records import LayerInfo
 
