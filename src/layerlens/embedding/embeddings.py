@@ -204,10 +204,7 @@ class Embeddings(Mapping[str, LayerEmbedding]):
             If IPython or matplotlib is not installed.
         """
         try:
-            from IPython.display import (  # type: ignore[import-not-found]
-                Image,
-                display,
-            )
+            from IPython.display import Image, display
         except ImportError as error:
             raise PluginError(
                 "show() draws in a notebook, and IPython is not installed: pip install ipython. "
