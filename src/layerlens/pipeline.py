@@ -36,6 +36,7 @@ def embed(
     n_components: int = 2,
     align: Align = True,
     metrics: bool = True,
+    keep_neighbors: int = 15,
     n_seeds: int = 1,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -50,7 +51,7 @@ def embed(
     ----------
     model, batches, layers, readout, sketch, call, capture, dtype, store, limit, forward
         See `Probe` and `Probe.run`.
-    reducer, n_components, align, metrics, n_seeds, n_jobs, **params
+    reducer, n_components, align, metrics, keep_neighbors, n_seeds, n_jobs, **params
         See `reduce`; `params` are the reducer's own.
     progress : bool, default False
         Show how far it is, on standard error.
@@ -88,6 +89,7 @@ def embed(
         n_components=n_components,
         align=align,
         metrics=metrics,
+        keep_neighbors=keep_neighbors,
         n_seeds=n_seeds,
         n_jobs=n_jobs,
         progress=progress,

@@ -158,6 +158,14 @@ class LayerEmbedding:
         What all layers share.
     rows : ndarray of shape (n_rows,), integers, or None
         Which samples of the run the rows are; None where they are all of them, in order.
+    neighbors : ndarray of shape (n_rows, k), int32, or None
+        Nearest neighbours of each row in the layer itself, nearest first, the row not among
+        them: what the picture ought to show. They are numbers of *rows*, like those of
+        `coordinates`, and not of samples of the run. None where they were not searched for, or
+        all of them lie at distance 0.
+    spread : ndarray of shape (n_rows,), float32, or None
+        Per sample, how far it lies from its mean place over several seeds, in units of the
+        picture's RMS radius; None where only one seed was drawn.
     """
 
     layer: str
@@ -170,6 +178,8 @@ class LayerEmbedding:
     reducer: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     rows: Array | None = None
+    neighbors: Array | None = None
+    spread: Array | None = None
 
     def __post_init__(self) -> None:
         for name in ("metrics", "params"):

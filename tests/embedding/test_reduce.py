@@ -6,7 +6,9 @@ import sklearn.decomposition
 import sklearn.preprocessing
 
 import layerlens as ll
+from layerlens.embedding import neighbors
 from layerlens.embedding.align import motion, rms_radius
+from layerlens.embedding.neighbors import nearest_neighbors
 from layerlens.embedding.reduce import reduce
 from layerlens.errors import ArgumentError, DataError, PluginError
 from layerlens.records import LayerInfo, RunInfo
@@ -252,6 +254,36 @@ def test_provenance_is_plain_json(layers):
     assert written["parameters"]["much"] == "inf"
     assert written["versions"]["numpy"] == np.__version__
     assert written["random_state"] == 0
+
+
+@pytest.mark.parametrize("reducer", ["pca", "umap", "series-tsne"])
+@pytest.mark.parametrize("k", [3, 15, 20])
+def test_native_neighbours_are_kept_and_searched_for_once(layers, reducer, k, monkeypatch):
+    searched = []
+
+    def counting(X, *args, **kwargs):
+        searched.append(len(X))
+        return nearest_neighbors(X, *args, **kwargs)
+
+    monkeypatch.setattr(neighbors, "nearest_neighbors", counting)
+    pictures = reduce(layers, reducer, keep_neighbors=k)
+    assert searched == [80] * 3
+    for name, X in layers.items():
+        near = pictures[name].neighbors
+        assert near.dtype == np.int32
+        squared = ((X[:, None] - X[None]) ** 2).sum(-1)
+        np.fill_diagonal(squared, np.inf)
+        np.testing.assert_array_equal(near, squared.argsort(axis=1)[:, :k])
+
+
+def test_neighbours_are_left_out_where_none_are_wanted_known_or_meant(layers):
+    assert reduce(layers, keep_neighbors=0)["relu"].neighbors is None
+    assert reduce(layers, metrics=False)["relu"].neighbors is None
+    assert reduce(layers, "umap", metrics=False)["relu"].neighbors.shape == (80, 15)
+    assert reduce({"dead": np.ones((20, 3))})["dead"].neighbors is None
+    assert reduce({"few": np.eye(4)})["few"].neighbors.shape == (4, 3)
+    with pytest.raises(ArgumentError, match="keep_neighbors is an int from 0 up, got -1"):
+        reduce(layers, keep_neighbors=-1)
 
 
 def test_metrics_can_be_left_out(layers):

@@ -41,6 +41,10 @@ def test_reduce_draws_with_several_seeds():
         assert (once[name].coordinates == thrice[name].coordinates).all()
         assert 0 < thrice[name].metrics["seed_spread"] < 1
         assert 0 < thrice[name].metrics["seed_motion"] < 1.3
+        mean = thrice[name].spread.mean(dtype=np.float64)
+        assert mean == pytest.approx(thrice[name].metrics["seed_spread"])
+        assert thrice[name].spread.shape == (300,)
+        assert once[name].spread is None
         assert "seed_motion" not in once[name].metrics
 
 

@@ -73,6 +73,14 @@ def test_dates_are_written_as_dates(make_result, tmp_path):
     assert row["when"] == "1970-01-01T00:00:00.000000007"
 
 
+def test_the_spread_over_seeds_is_a_column(tmp_path):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    result = ll.reduce({"a": X}, "series-tsne", n_seeds=2)
+    read = pd.read_csv(result.save(tmp_path / "t.csv"))["spread"].to_numpy(np.float32)
+    np.testing.assert_array_equal(read, result["a"].spread)
+    assert list(result.to_frame()["spread"]) == list(result["a"].spread)
+
+
 def test_layers_with_other_columns_are_refused(make_result, tmp_path):
     result = make_result()
     other = ll.LayerEmbedding("conv1", 1, np.zeros((40, 3), np.float32), result.run)

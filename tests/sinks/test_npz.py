@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import layerlens as ll
 from layerlens.errors import StoreError
+from layerlens.sinks import npz
 from layerlens.sinks.npz import NpzSink, _decode, _encode
 
 
@@ -61,6 +62,10 @@ def rich():
                 reducer="acme.ü",
                 params={"a": [1, 2.5, None, True, "x"], "nan": float("nan"), "notes": ["n🙂"]},
                 rows=rows,
+                neighbors=(np.arange(m, dtype=np.int32)[:, None] + [1, 2]).astype(np.int32) % m
+                if i != 1
+                else None,
+                spread=rng.uniform(size=m).astype(np.float32) if i % 3 == 0 else None,
             )
         )
     return ll.Embeddings(layers)
@@ -83,12 +88,48 @@ def test_what_is_read_is_what_was_written(rich, tmp_path):
         other = read[name]
         assert other.run is read.run
         assert (other.layer, other.index, other.reducer) == (name, layer.index, layer.reducer)
-        for array in ("clusters", "stress", "rows"):
+        for array in ("clusters", "stress", "rows", "neighbors", "spread"):
             _same(getattr(other, array), getattr(layer, array))
         np.testing.assert_array_equal(other.coordinates, layer.coordinates)
         assert other.coordinates.dtype == np.float32
         assert repr(other.metrics) == repr(layer.metrics)
         assert repr(other.params) == repr(layer.params)
+
+
+@pytest.mark.parametrize(("n", "dtype"), [(40, "u1"), (256, "u1"), (257, "u2"), (70_000, "u4")])
+def test_neighbours_lie_in_the_smallest_integers_and_come_back_as_int32(n, dtype, tmp_path):
+    run = ll.RunInfo(layers={"a": ll.LayerInfo("a")}, ids=np.arange(n))
+    near = ((np.arange(n)[:, None] + [1, n - 1]) % n).astype(np.int32)
+    layer = ll.LayerEmbedding("a", 0, np.zeros((n, 2), np.float32), run, neighbors=near)
+    path = ll.Embeddings([layer]).save(tmp_path / "r.npz")
+    with np.load(path) as archive:
+        assert archive["layers/0/neighbors"].dtype == np.dtype(dtype)
+    _same(ll.Embeddings.load(path)["a"].neighbors, near)
+
+
+def test_a_file_from_before_there_were_neighbours_and_spread_is_read(rich, tmp_path):
+    path = rich.save(tmp_path / "r.npz")
+    with zipfile.ZipFile(path) as new, zipfile.ZipFile(tmp_path / "old.npz", "w") as old:
+        for name in new.namelist():
+            if not name.endswith(("/neighbors.npy", "/spread.npy")):
+                old.writestr(name, new.read(name))
+    read = ll.Embeddings.load(tmp_path / "old.npz")
+    assert all(layer.neighbors is None and layer.spread is None for layer in read.values())
+    _same(read["a/b"].stress, rich["a/b"].stress)
+
+
+@pytest.mark.parametrize("near", [[[1], [2]], [[1], [2], [-1]], [[1], [2], [3]], [[0.5]] * 3])
+def test_neighbours_that_are_no_rows_are_refused_written_and_read(near, tmp_path, monkeypatch):
+    run = ll.RunInfo(layers={"a": ll.LayerInfo("a")}, ids=np.arange(3))
+    layer = ll.LayerEmbedding("a", 0, np.zeros((3, 2), np.float32), run, neighbors=np.asarray(near))
+    with pytest.raises(StoreError, match=r"neighbors of the layer 'a'.*integers from 0 to 2"):
+        ll.Embeddings([layer]).save(tmp_path / "r.npz")
+    assert list(tmp_path.iterdir()) == []
+    with monkeypatch.context() as careless:
+        careless.setattr(npz, "_smallest", lambda neighbors, *_: neighbors)
+        ll.Embeddings([layer]).save(tmp_path / "r.npz")
+    with pytest.raises(StoreError, match="neighbors are not rows of the layer"):
+        ll.Embeddings.load(tmp_path / "r.npz")
 
 
 def test_numpy_alone_reads_every_array_without_pickle(rich, tmp_path):

@@ -129,9 +129,9 @@ class Embeddings(Mapping[str, LayerEmbedding]):
         """Return all layers as one long pandas.DataFrame, one row a sample and layer.
 
         Its columns are ``layer``, ``index``, ``id``, ``label``, ``label_name``, the coordinates
-        (``x``, ``y``, ``z``; ``c0``, … beyond three), ``cluster``, ``stress``, and the run's own.
-        Those that no layer has are left out; where only some layers have one, the others' rows
-        are missing values there.
+        (``x``, ``y``, ``z``; ``c0``, … beyond three), ``cluster``, ``stress``, ``spread``, and the
+        run's own. Those that no layer has are left out; where only some layers have one, the
+        others' rows are missing values there.
 
         Raises
         ------

@@ -27,11 +27,15 @@ class Gauge:
         Draws the samples that stand for all, the same in every layer.
     n_jobs : int or None
         Threads of a neighbour search, where neighbours are not kept with the layer yet.
+    n_neighbors : int
+        How many neighbours to search for, where that is more than the measures need: whoever
+        asks for them later finds them with the layer.
     """
 
-    def __init__(self, random_state: int, n_jobs: int | None) -> None:
+    def __init__(self, random_state: int, n_jobs: int | None, n_neighbors: int = 0) -> None:
         self._random_state = random_state
         self._n_jobs = n_jobs
+        self._k = max(K_RECALL, n_neighbors)
         self._before: tuple[LayerCloud, LayerFacts, Matrix] | None = None
 
     def measure(self, cloud: LayerCloud, matrix: Matrix, picture: Matrix) -> PictureQuality:
@@ -46,7 +50,8 @@ class Gauge:
         """
         seed = self._random_state
         rows = searched_rows(matrix)
-        native = neighbors_of(cloud, K_RECALL, matrix, rows=rows, n_jobs=self._n_jobs)
+        native = neighbors_of(cloud, self._k, matrix, rows=rows, n_jobs=self._n_jobs)
+        native = native.first(K_RECALL)
         quality = measure_picture(rows, picture, native, cloud.labels, random_state=seed)
         facts = layer_facts(matrix, rows, native, cloud.labels, random_state=seed)
         figures: dict[str, Any] = {**quality.metrics, **facts.metrics}

@@ -17,7 +17,14 @@ from layerlens.embedding.clouds import LayerCloud
 from layerlens.embedding.distances import DistanceRows, cancels
 from layerlens.embedding.folding import fold
 
-__all__ = ["Neighbors", "nearest_neighbors", "neighbors_of", "searched_rows", "shared_neighbors"]
+__all__ = [
+    "Neighbors",
+    "found_neighbors",
+    "nearest_neighbors",
+    "neighbors_of",
+    "searched_rows",
+    "shared_neighbors",
+]
 
 Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int32]
@@ -33,6 +40,8 @@ EXACT_UP_TO = 25_000
 _PLAIN_UP_TO = 1_000
 _WHOLE_UP_TO = 6_144
 _BLOCK = 2_048
+# So many are found even where fewer are asked for: whoever comes next, the metrics say, finds them.
+_AT_LEAST = 15
 _CACHE_KEY = "neighbors"
 
 
@@ -100,14 +109,21 @@ def neighbors_of(
         Threads; the result does not depend on it.
     """
     k = min(k, len(cloud) - 1)
-    kept = cloud.cache.get(_CACHE_KEY)
-    if isinstance(kept, Neighbors) and len(kept.indices) == len(cloud) and kept.k >= k:
+    kept = found_neighbors(cloud)
+    if kept is not None and kept.k >= k:
         return kept.first(k)
     if rows is None:
         rows = searched_rows(cloud.matrix() if matrix is None else matrix)
-    found = nearest_neighbors(rows, k, n_jobs=n_jobs)
+    found = nearest_neighbors(rows, max(k, _AT_LEAST), n_jobs=n_jobs)
     cloud.cache[_CACHE_KEY] = found
-    return found
+    return found.first(k)
+
+
+def found_neighbors(cloud: LayerCloud) -> Neighbors | None:
+    """Return the neighbours that were found for a layer so far, as many as there are."""
+    kept = cloud.cache.get(_CACHE_KEY)
+    fits = isinstance(kept, Neighbors) and len(kept.indices) == len(cloud)
+    return kept if fits else None
 
 
 def nearest_neighbors(

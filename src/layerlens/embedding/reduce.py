@@ -15,8 +15,8 @@ from layerlens.embedding.embeddings import Embeddings
 from layerlens.embedding.making import ReducerMaker, as_json, parameters_of, versions_of
 from layerlens.embedding.measuring import Gauge
 from layerlens.embedding.metrics import PictureQuality
-from layerlens.embedding.neighbors import neighbors_of
-from layerlens.embedding.stability import seed_metrics
+from layerlens.embedding.neighbors import found_neighbors, neighbors_of
+from layerlens.embedding.stability import seed_metrics, seed_spread
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.protocols import SupportsNeighbors, SupportsSeries, accepts
 from layerlens.progress import Progress
@@ -37,6 +37,7 @@ def reduce(
     n_components: int = 2,
     align: Align = True,
     metrics: bool = True,
+    keep_neighbors: int = 15,
     n_jobs: int | None = None,
     n_seeds: int = 1,
     progress: bool = False,
@@ -65,11 +66,17 @@ def reduce(
         each layer on its own, and then laid on the picture before. False: as they come.
     metrics : bool
         Whether to measure how far each picture can be trusted.
+    keep_neighbors : int
+        How many of each point's nearest neighbours in the layer to keep beside the picture, in
+        `LayerEmbedding.neighbors`; 0 for none. They are those that metrics and reducers use, so
+        that nothing is searched twice; with ``metrics=False``, and a reducer that needs no
+        neighbours, nothing is searched for and there are none.
     n_jobs : int or None
         Threads, for reducers that can use them.
     n_seeds : int
         Draw every picture with so many seeds from `random_state` on, and say how far they differ:
-        ``seed_spread`` and ``seed_motion`` among the metrics. The picture is that of the first.
+        ``seed_spread`` and ``seed_motion`` among the metrics, and each point's own in
+        `LayerEmbedding.spread`. The picture is that of the first.
     progress : bool
         Whether to show progress on standard error.
     random_state : int or None
@@ -108,6 +115,8 @@ def reduce(
         raise ArgumentError(f"n_components is an int from 1 up, got {n_components!r}")
     if not isinstance(n_seeds, int | np.integer) or n_seeds < 1:
         raise ArgumentError(f"n_seeds is an int from 1 up, got {n_seeds!r}")
+    if not isinstance(keep_neighbors, int | np.integer) or keep_neighbors < 0:
+        raise ArgumentError(f"keep_neighbors is an int from 0 up, got {keep_neighbors!r}")
     clouds = layer_clouds(activations, layers)
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)
@@ -115,21 +124,30 @@ def reduce(
     report = Progress("reducing", len(clouds), shown=progress, unit="layers")
     with report:
         others = [
-            _coordinates(
-                clouds, ReducerMaker(reducer, {**common, "random_state": seed}, params), align
-            )
+            [
+                picture.coordinates
+                for picture in _pictures(
+                    clouds,
+                    ReducerMaker(reducer, {**common, "random_state": seed}, params),
+                    align,
+                    keep_neighbors,
+                )
+            ]
             for seed in more_seeds
         ]
         finished = []
-        gauge = Gauge(random_state or 0, n_jobs) if metrics else None
+        gauge = Gauge(random_state or 0, n_jobs, keep_neighbors) if metrics else None
         chain = _Chain(enabled=align is not False)
         for index, (cloud, picture) in enumerate(
-            zip(clouds, _pictures(clouds, make, align), strict=True)
+            zip(clouds, _pictures(clouds, make, align, keep_neighbors), strict=True)
         ):
             if others:
                 same = [picture.coordinates, *(other[index] for other in others)]
-                picture.metrics.update(seed_metrics(same))
-            finished.append(_finish(index, cloud, picture, chain, gauge, random_state))
+                picture.spread = seed_spread(same)
+                picture.metrics.update(seed_metrics(same, picture.spread))
+            finished.append(
+                _finish(index, cloud, picture, chain, gauge, keep_neighbors, random_state)
+            )
             chain.append(cloud, finished[-1].coordinates)
             report.advance(note=cloud.name)
     return Embeddings(finished)
@@ -138,12 +156,16 @@ def reduce(
 class _Picture:
     """What a reducer made of one layer, before it is aligned and measured."""
 
-    __slots__ = ("coordinates", "matrix", "metrics", "name", "notes", "params", "reducer", "start")
+    __slots__ = (
+        *("coordinates", "matrix", "metrics", "name", "notes"),
+        *("params", "reducer", "spread", "start"),
+    )
 
     def __init__(self, coordinates: Matrix, reducer: Any, name: str, seconds: float) -> None:
         self.coordinates = coordinates
         self.reducer = reducer
         self.matrix: Matrix | None = None
+        self.spread: Matrix | None = None
         self.start: str | None = None
         notes = getattr(reducer, "notes_", None) or ()
         self.notes = [notes] if isinstance(notes, str) else [str(note) for note in notes]
@@ -188,15 +210,22 @@ class _Chain:
         }
 
 
-def _pictures(clouds: Sequence[LayerCloud], make: ReducerMaker, align: Align) -> Iterator[_Picture]:
+def _pictures(
+    clouds: Sequence[LayerCloud], make: ReducerMaker, align: Align, k_kept: int
+) -> Iterator[_Picture]:
     """Draw every layer, in one series where the reducer can."""
     if align is True and isinstance(make(), SupportsSeries) and _same_samples(clouds):
-        return _in_one_series(clouds, make)
-    return _one_by_one(clouds, make, warm=align is True)
+        return _in_one_series(clouds, make, k_kept)
+    return _one_by_one(clouds, make, k_kept, warm=align is True)
 
 
-def _coordinates(clouds: Sequence[LayerCloud], make: ReducerMaker, align: Align) -> list[Matrix]:
-    return [picture.coordinates for picture in _pictures(clouds, make, align)]
+def _lent_neighbors(
+    cloud: LayerCloud, reducer: SupportsNeighbors, k_kept: int, matrix: Matrix | None = None
+) -> tuple[Array, Array]:
+    """Return the neighbours that a reducer needs, having searched for those to keep as well."""
+    k = reducer.n_neighbors_needed(len(cloud))
+    found = neighbors_of(cloud, max(k, k_kept), matrix).first(k)
+    return found.indices, found.distances
 
 
 def _further_seeds(make: ReducerMaker, random_state: int | None, n_seeds: int) -> list[int]:
@@ -212,7 +241,9 @@ def _further_seeds(make: ReducerMaker, random_state: int | None, n_seeds: int) -
     return [random_state + more for more in range(1, n_seeds)]
 
 
-def _one_by_one(clouds: Sequence[LayerCloud], make: ReducerMaker, warm: bool) -> Iterator[_Picture]:
+def _one_by_one(
+    clouds: Sequence[LayerCloud], make: ReducerMaker, k_kept: int, *, warm: bool
+) -> Iterator[_Picture]:
     previous: tuple[LayerCloud, Matrix] | None = None
     for cloud in clouds:
         matrix = cloud.matrix()
@@ -223,8 +254,7 @@ def _one_by_one(clouds: Sequence[LayerCloud], make: ReducerMaker, warm: bool) ->
             if start is not None:
                 keywords["init"] = start
         if isinstance(reducer, SupportsNeighbors) and accepts(reducer.fit_transform, "neighbors"):
-            found = neighbors_of(cloud, reducer.n_neighbors_needed(len(matrix)), matrix)
-            keywords["neighbors"] = (found.indices, found.distances)
+            keywords["neighbors"] = _lent_neighbors(cloud, reducer, k_kept, matrix)
         began = time.perf_counter()
         try:
             returned = reducer.fit_transform(_lent(matrix, reducer), **keywords)
@@ -241,15 +271,15 @@ def _one_by_one(clouds: Sequence[LayerCloud], make: ReducerMaker, warm: bool) ->
         yield picture
 
 
-def _in_one_series(clouds: Sequence[LayerCloud], make: ReducerMaker) -> Iterator[_Picture]:
+def _in_one_series(
+    clouds: Sequence[LayerCloud], make: ReducerMaker, k_kept: int
+) -> Iterator[_Picture]:
     reducer = make()
     keywords: dict[str, Any] = {}
     began = time.perf_counter()
     takes_neighbors = accepts(reducer.fit_transform_series, "neighbors")
     if takes_neighbors and isinstance(reducer, SupportsNeighbors):
-        k = reducer.n_neighbors_needed(len(clouds[0]))
-        found = [neighbors_of(cloud, k) for cloud in clouds]
-        keywords["neighbors"] = [(each.indices, each.distances) for each in found]
+        keywords["neighbors"] = [_lent_neighbors(cloud, reducer, k_kept) for cloud in clouds]
     try:
         returned = list(reducer.fit_transform_series(LazyMatrices(clouds), **keywords))
     except Exception as error:
@@ -349,6 +379,7 @@ def _finish(
     picture: _Picture,
     chain: _Chain,
     gauge: Gauge | None,
+    keep_neighbors: int,
     random_state: int | None,
 ) -> LayerEmbedding:
     coordinates, alignment = chain.align(cloud, picture.coordinates)
@@ -376,7 +407,17 @@ def _finish(
             "notes": picture.notes,
         },
         rows=cloud.rows,
+        neighbors=_kept_neighbors(cloud, keep_neighbors),
+        spread=picture.spread,
     )
+
+
+def _kept_neighbors(cloud: LayerCloud, k: int) -> Array | None:
+    found = found_neighbors(cloud)
+    # of rows that all lie at one point, any are each other's neighbours: that tells nothing
+    if found is None or min(k, found.k) == 0 or not found.distances.any():
+        return None
+    return np.ascontiguousarray(found.indices[:, :k])
 
 
 def _same_samples(clouds: Sequence[LayerCloud]) -> bool:

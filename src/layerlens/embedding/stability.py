@@ -38,13 +38,18 @@ def seed_spread(pictures: Sequence[npt.NDArray[Any]]) -> Matrix:
     return np.asarray(np.sqrt(away) / radius, np.float32)
 
 
-def seed_metrics(pictures: Sequence[npt.NDArray[Any]]) -> dict[str, float]:
+def seed_metrics(
+    pictures: Sequence[npt.NDArray[Any]], spread: Matrix | None = None
+) -> dict[str, float]:
     """Return ``seed_spread``, its mean over points, and ``seed_motion``.
 
-    The motion between two seeds is what a layer moves by without any reason of the network's:
-    the motion from one layer to the next is to be read beside it.
+    `spread` is that of `seed_spread`, where it is at hand already. The motion between two seeds
+    is what a layer moves by without any reason of the network's: the motion from one layer to
+    the next is to be read beside it.
     """
-    figures = {"seed_spread": float(seed_spread(pictures).mean(dtype=np.float64))}
+    if spread is None:
+        spread = seed_spread(pictures)
+    figures = {"seed_spread": float(spread.mean(dtype=np.float64))}
     moved = [motion(other, pictures[0]) for other in pictures[1:]]
     if np.isfinite(moved).all():
         figures["seed_motion"] = float(np.mean(moved))

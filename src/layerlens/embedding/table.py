@@ -47,8 +47,8 @@ def layer_table(embedding: LayerEmbedding, names: Array | None = None) -> dict[s
     Returns
     -------
     dict of str to ndarray of shape (n_rows,) or None
-        ``id``, ``label``, ``label_name``, the coordinates, ``cluster``, ``stress``, then the
-        run's own columns. One of these whose name is taken already is called
+        ``id``, ``label``, ``label_name``, the coordinates, ``cluster``, ``stress``,
+        ``spread``, then the run's own columns. One of these whose name is taken already is called
         ``column_NAME``.
     """
     run = embedding.run
@@ -66,6 +66,7 @@ def layer_table(embedding: LayerEmbedding, names: Array | None = None) -> dict[s
     table.update({axis: coordinates[:, i] for i, axis in enumerate(axes)})
     table["cluster"] = embedding.clusters
     table["stress"] = embedding.stress
+    table["spread"] = embedding.spread
     for name, values in run.columns.items():
         free = name
         while free in table:

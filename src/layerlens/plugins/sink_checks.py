@@ -35,6 +35,8 @@ def _result(
     rows: Array | None = None,
     clusters: bool = False,
     metrics: bool = True,
+    neighbors: bool = False,
+    spread: bool = False,
     **run_facts: Any,
 ) -> list[LayerEmbedding]:
     """Return the layers of a small run."""
@@ -58,9 +60,17 @@ def _result(
                 reducer="pca",
                 params={"n_components": n_components, "notes": ["drawn for a check"]},
                 rows=here,
+                neighbors=_neighbors(n_rows) if neighbors else None,
+                spread=rng.uniform(size=n_rows).astype(np.float32) if spread else None,
             )
         )
     return layers
+
+
+def _neighbors(n_rows: int) -> Array:
+    """Return each row's two neighbours, fewer where there are not so many rows."""
+    steps = np.arange(1, min(3, n_rows))
+    return np.asarray((np.arange(n_rows)[:, None] + steps) % n_rows, np.int32)
 
 
 def _suffixes(factory: Factory) -> tuple[str, ...]:
@@ -318,9 +328,10 @@ def every_layer_is_written(factory: Factory) -> None:
 
 def leaves_layers_alone(factory: Factory) -> None:
     """Arrays of a layer are not written to, and may be read-only."""
-    layers = _result(labels=np.arange(_N) % 2, clusters=True)
+    layers = _result(labels=np.arange(_N) % 2, clusters=True, neighbors=True, spread=True)
     arrays = [layer.coordinates for layer in layers]
-    arrays += [layer.stress for layer in layers if layer.stress is not None]
+    for name in ("stress", "spread", "neighbors", "clusters"):
+        arrays += [getattr(layer, name) for layer in layers]
     arrays += [layers[0].run.ids]
     before = [array.copy() for array in arrays]
     with _target(factory) as path:
@@ -378,11 +389,12 @@ def takes_layers_of_other_rows(factory: Factory) -> None:
     """A layer may hold some of the samples only, which its ``rows`` says."""
     rows = np.array([7, 1, 4])
     for labels in (None, np.arange(_N) % 3):
-        _tried(factory, _result(rows=rows, labels=labels, clusters=True), "a layer of some samples")
+        some = _result(rows=rows, labels=labels, clusters=True, neighbors=True, spread=True)
+        _tried(factory, some, "a layer of some samples")
 
 
 def takes_clusters_thumbnails_and_columns(factory: Factory) -> None:
-    """Whatever a run can have: clusters, thumbnails, columns, ids that are strings."""
+    """Whatever a run can have: clusters, thumbnails, columns; neighbours and spread, or none."""
     run: dict[str, Any] = {
         "thumbnails": np.arange(_N * 16, dtype=np.uint8).reshape(_N, 4, 4, 1),
         "columns": {
@@ -391,8 +403,11 @@ def takes_clusters_thumbnails_and_columns(factory: Factory) -> None:
         },
         "versions": {"torch": "2.6"},
     }
-    _tried(factory, _result(clusters=True, **run), "a run with everything")
-    layers = _result(n=1)
+    everything = _result(clusters=True, neighbors=True, spread=True, **run)
+    _tried(factory, everything, "a run with everything")
+    _tried(factory, _result(neighbors=True), "layers with neighbours")
+    _tried(factory, _result(spread=True), "layers with a spread over seeds")
+    layers = _result(n=1, neighbors=True)
     _tried(factory, layers, "a run of one sample")
     _tried(factory, _result(metrics=False), "layers without metrics and stress")
     _tried(factory, _result(("only",)), "a run of one layer")

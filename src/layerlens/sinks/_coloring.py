@@ -60,7 +60,7 @@ def coloring(layers: Sequence[LayerEmbedding], color: str | None) -> Coloring:
         The layers, of one run.
     color : str or None
         ``"auto"`` (labels, else clusters, else nothing), ``"label"``, ``"cluster"``,
-        ``"stress"``, the name of one of the run's columns, or None for one colour.
+        ``"stress"``, ``"spread"``, the name of one of the run's columns, or None for one colour.
 
     Raises
     ------
@@ -69,7 +69,11 @@ def coloring(layers: Sequence[LayerEmbedding], color: str | None) -> Coloring:
     """
     run = layers[0].run
     clustered = any(layer.clusters is not None for layer in layers)
-    stressed = any(layer.stress is not None for layer in layers)
+    measured = [
+        name
+        for name in ("stress", "spread")
+        if any(getattr(layer, name) is not None for layer in layers)
+    ]
     if color == "auto":
         color = "label" if run.labels is not None else "cluster" if clustered else None
     if color is None:
@@ -80,15 +84,14 @@ def coloring(layers: Sequence[LayerEmbedding], color: str | None) -> Coloring:
         return _of_run(layers, "label", np.asarray(run.labels), run.label_names)
     if color == "cluster" and clustered:
         return _clusters(layers)
-    if color == "stress" and stressed:
-        values = [_or_missing(layer.stress, layer) for layer in layers]
-        return _values("stress", values)
+    if color in measured:
+        return _values(color, [_or_missing(getattr(layer, color), layer) for layer in layers])
     if color in run.columns:
         return _of_run(layers, color, np.asarray(run.columns[color]), None)
     there = [
         *(["label"] if run.labels is not None else []),
         *(["cluster"] if clustered else []),
-        *(["stress"] if stressed else []),
+        *measured,
         *run.columns,
     ]
     raise ArgumentError(

@@ -24,8 +24,8 @@ class CsvSink:
 
     UTF-8, a header line, and the standard quoting of RFC 4180. The columns are ``layer``,
     ``index``, ``id``, ``label``, ``label_name``, the coordinates (``x``, ``y``, ``z``, or
-    ``c0``, ``c1``, … where there are more than three), ``cluster``, ``stress`` and the run's own
-    columns. A layer that has no clusters, say, leaves the field empty.
+    ``c0``, ``c1``, … where there are more than three), ``cluster``, ``stress``, ``spread`` and the
+    run's own columns. A layer that has no clusters, say, leaves the field empty.
 
     Parameters
     ----------

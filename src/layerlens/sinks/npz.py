@@ -3,8 +3,8 @@
 An ``.npz`` is a zip of ``.npy`` files. This one holds
 
 - ``layerlens.json``: the schema's version, every name and string, every number that is no array;
-- ``layers/0/coordinates.npy``, and ``clusters``, ``stress``, ``rows`` and ``metrics`` where the
-  layer has them, then ``layers/1/…`` and so on in depth order;
+- ``layers/0/coordinates.npy``, and ``clusters``, ``stress``, ``spread``, ``rows``, ``neighbors``
+  and ``metrics`` where the layer has them, then ``layers/1/…`` and so on in depth order;
 - ``run/ids.npy``, ``run/labels.npy``, ``run/thumbnails.npy``, ``run/columns/0.npy``, ….
 
 Layers and columns are numbered, never named, in the archive: whatever a layer is called, it
@@ -20,7 +20,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -37,9 +37,11 @@ __all__ = ["NpzSink"]
 Array = npt.NDArray[Any]
 
 _FORMAT = "layerlens-embeddings"
+# Raised when an older layerlens would misread the file. An array more is no such change: readers
+# pass over what they do not know, and take what is missing for not there.
 _VERSION = 1
 _JSON = "layerlens.json"
-_LAYER_ARRAYS = ("coordinates", "clusters", "stress", "rows")
+_LAYER_ARRAYS = ("coordinates", "clusters", "stress", "spread", "rows")
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -56,9 +58,10 @@ _BROKEN = (
 class NpzSink:
     """Write everything of a result to one ``.npz``, without loss and without pickle.
 
-    Arrays keep their dtype and every bit, strings every character. The memory needed is that of
-    one layer. Files are read back with `Embeddings.load`, or array by array with
-    ``numpy.load(path)``.
+    Arrays keep their dtype and every bit, strings every character; neighbours alone lie in the
+    file as the smallest unsigned integers that hold them, and are int32 again when they are
+    read. The memory needed is that of one layer. Files are read back with `Embeddings.load`, or
+    array by array with ``numpy.load(path)``.
 
     Parameters
     ----------
@@ -115,6 +118,9 @@ class NpzSink:
         number = len(self._layers)
         for name in _LAYER_ARRAYS:
             self._put(f"layers/{number}/{name}", getattr(embedding, name), where)
+        if embedding.neighbors is not None:
+            small = _smallest(embedding.neighbors, len(embedding.coordinates), where)
+            self._put(f"layers/{number}/neighbors", small, where)
         if embedding.metrics:
             # an array rather than JSON, which has neither NaN nor infinity
             values = np.array(list(embedding.metrics.values()), dtype=np.float64)
@@ -293,12 +299,36 @@ def _read_layers(archive: zipfile.ZipFile, content: dict[str, Any]) -> list[Laye
             reducer=entry["reducer"],
             params=_decode(entry["params"]),
             rows=get(f"layers/{number}/rows"),
+            neighbors=get(f"layers/{number}/neighbors"),
+            spread=get(f"layers/{number}/spread"),
         )
         n_rows = run.n_samples if layer.rows is None else len(layer.rows)
         if layer.coordinates.ndim != 2 or len(layer.coordinates) != n_rows:
             raise ValueError(f"layers/{number}/coordinates has shape {layer.coordinates.shape}")
+        if layer.neighbors is not None:
+            if not _are_rows(layer.neighbors, n_rows):
+                raise ValueError(f"layers/{number}/neighbors are not rows of the layer")
+            layer = replace(layer, neighbors=layer.neighbors.astype(np.int32))
         layers.append(layer)
     return layers
+
+
+def _are_rows(neighbors: Array, n_rows: int) -> bool:
+    """Whether it is one line of row numbers a row."""
+    if neighbors.ndim != 2 or len(neighbors) != n_rows or neighbors.dtype.kind not in "iu":
+        return False
+    return neighbors.size == 0 or bool(neighbors.min() >= 0 and neighbors.max() < n_rows)
+
+
+def _smallest(neighbors: Array, n_rows: int, where: str) -> Array:
+    """Return row numbers in the smallest dtype that holds them."""
+    neighbors = np.asarray(neighbors)
+    if not _are_rows(neighbors, n_rows):
+        raise StoreError(
+            f"neighbors of {where} are of shape {neighbors.shape} and dtype {neighbors.dtype}; "
+            f"they must be ({n_rows}, k) integers from 0 to {n_rows - 1}, numbers of its rows"
+        )
+    return neighbors.astype(np.min_scalar_type(max(n_rows - 1, 0)))
 
 
 def _layer_info(entry: dict[str, Any]) -> LayerInfo:
