@@ -11,8 +11,8 @@ from layerlens.recording.probe import Probe
 if TYPE_CHECKING:
     from torch import nn
 
+    from layerlens.embedding.drawing import Align
     from layerlens.embedding.embeddings import Embeddings
-    from layerlens.embedding.reduce import Align
     from layerlens.recording.readout import ReadoutSpec
     from layerlens.recording.selection import Selector
 
@@ -35,6 +35,7 @@ def embed(
     forward: Callable[[nn.Module, Any], Any] | None = None,
     n_components: int = 2,
     align: Align = True,
+    supervised: bool = False,
     metrics: bool = True,
     keep_neighbors: int = 15,
     n_seeds: int = 1,
@@ -51,7 +52,7 @@ def embed(
     ----------
     model, batches, layers, readout, sketch, call, capture, dtype, store, limit, forward
         See `Probe` and `Probe.run`.
-    reducer, n_components, align, metrics, keep_neighbors, n_seeds, n_jobs, **params
+    reducer, n_components, align, supervised, metrics, keep_neighbors, n_seeds, n_jobs, **params
         See `reduce`; `params` are the reducer's own.
     progress : bool, default False
         Show how far it is, on standard error.
@@ -88,6 +89,7 @@ def embed(
         reducer,
         n_components=n_components,
         align=align,
+        supervised=supervised,
         metrics=metrics,
         keep_neighbors=keep_neighbors,
         n_seeds=n_seeds,

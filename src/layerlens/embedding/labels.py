@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["label_accuracy", "label_purity"]
+__all__ = ["label_accuracy", "label_purity", "label_targets"]
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int32]
@@ -67,6 +67,31 @@ def label_purity(labels: Array, neighbors: Indices) -> float | None:
         same += int(((labels[near] == labels[some, None]) & known).sum())
         total += int(known.sum())
     return same / total if total else None
+
+
+def label_targets(labels: Array) -> Array:
+    """Return labels as what a reducer is told: class numbers, or values.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,), integers, bools, strings or floats
+        -1 and ``""`` stand for unknown.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), int64 or float64
+        Integers and floats as they are; strings as numbers of the classes in order, from 0, with
+        -1 for unknown.
+    """
+    if labels.dtype.kind == "f":
+        return labels.astype(np.float64)
+    if labels.dtype.kind in "iub":
+        return labels.astype(np.int64)
+    labels = labels.astype(str)
+    known = ~_unknown(labels)
+    targets = np.full(len(labels), -1, np.int64)
+    targets[known] = np.unique(labels[known], return_inverse=True)[1]
+    return targets
 
 
 def _asked(labels: Array, neighbors: Indices) -> Iterator[tuple[Array, Indices, Array]]:

@@ -7,11 +7,12 @@ import difflib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from layerlens.errors import ArgumentError, PluginError
+from layerlens.plugins.protocols import accepts
 from layerlens.plugins.registry import REDUCERS
 
 __all__ = ["ReducerMaker"]
@@ -67,6 +68,20 @@ class ReducerMaker:
     def takes_seed(self) -> bool:
         """Whether reducers are made with the ``random_state`` that was given."""
         return "random_state" in self._arguments
+
+    def use_of_labels(self) -> Literal["needed", "possible", "none"]:
+        """Say whether reducers of this kind do without labels, can use them, or use none.
+
+        ``"needed"`` where ``y`` has no default; ``"none"`` where there is no ``y``, or the
+        attribute ``uses_labels`` is false. Of others' reducers that take a ``y`` one cannot tell
+        whether they look at it.
+        """
+        made = self()
+        for method in (made.fit_transform, getattr(made, "fit", None)):
+            if method is not None and _needs(method, "y"):
+                return "needed"
+        taken = accepts(made.fit_transform, "y") and getattr(made, "uses_labels", True)
+        return "possible" if taken else "none"
 
     def __call__(self) -> Any:
         """Make a reducer that has seen no data."""
@@ -158,6 +173,15 @@ def _parameters(factory: Callable[..., Any]) -> tuple[list[str], bool]:
     kinds = inspect.Parameter
     names = [p.name for p in parameters if p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)]
     return names, any(p.kind is kinds.VAR_KEYWORD for p in parameters)
+
+
+def _needs(method: Callable[..., Any], name: str) -> bool:
+    """Whether a method has a parameter of that name without a default."""
+    try:
+        parameter = inspect.signature(method).parameters.get(name)
+    except (TypeError, ValueError):  # builtins without a signature
+        return False
+    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def _clone(reducer: Any) -> Any:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from layerlens.embedding.align import procrustes, rms_radius
-from layerlens.embedding.clouds import LayerCloud, LazyMatrices, as_array, layer_clouds
+from layerlens.embedding.clouds import LayerCloud, layer_clouds
+from layerlens.embedding.drawing import Align, Drawer, Picture, common_rows
 from layerlens.embedding.embeddings import Embeddings
-from layerlens.embedding.making import ReducerMaker, as_json, parameters_of, versions_of
+from layerlens.embedding.labels import label_targets
+from layerlens.embedding.making import ReducerMaker, as_json
 from layerlens.embedding.measuring import Gauge
 from layerlens.embedding.metrics import PictureQuality
-from layerlens.embedding.neighbors import found_neighbors, neighbors_of
+from layerlens.embedding.neighbors import found_neighbors
 from layerlens.embedding.stability import seed_metrics, seed_spread
 from layerlens.errors import ArgumentError, PluginError
-from layerlens.plugins.protocols import SupportsNeighbors, SupportsSeries, accepts
 from layerlens.progress import Progress
 from layerlens.records import LayerEmbedding
 
@@ -26,7 +26,6 @@ __all__ = ["reduce"]
 
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float32]
-Align = bool | Literal["procrustes"]
 
 
 def reduce(
@@ -36,6 +35,7 @@ def reduce(
     layers: str | Iterable[str] | None = None,
     n_components: int = 2,
     align: Align = True,
+    supervised: bool = False,
     metrics: bool = True,
     keep_neighbors: int = 15,
     n_jobs: int | None = None,
@@ -64,6 +64,11 @@ def reduce(
         that is all layers in one series, else each layer started from the picture before, and
         in every case laid on the picture before by a Procrustes transform. ``"procrustes"``:
         each layer on its own, and then laid on the picture before. False: as they come.
+    supervised : bool
+        Whether the reducer is told the labels, as ``y`` of its ``fit_transform``: linear
+        discriminant analysis needs them, UMAP can use them. They are class numbers, -1 where a
+        label is not known; labels of floating point come as they are. A picture that was drawn
+        so has classes apart because it was told to, which its notes say.
     metrics : bool
         Whether to measure how far each picture can be trusted.
     keep_neighbors : int
@@ -92,7 +97,8 @@ def reduce(
     Raises
     ------
     ArgumentError
-        If an argument is not allowed or the reducer does not take one of `params`.
+        If an argument is not allowed, the reducer does not take one of `params`, or with
+        `supervised` there are no labels or the reducer uses none.
     LayerSelectionError
         If `layers` names one that is not there.
     ShapeError, DataError
@@ -121,17 +127,19 @@ def reduce(
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)
     more_seeds = _further_seeds(make, random_state, n_seeds)
+    drawing: dict[str, Any] = {
+        "align": align,
+        "n_neighbors": keep_neighbors,
+        "targets": _targets(make, clouds[0], supervised),
+    }
     report = Progress("reducing", len(clouds), shown=progress, unit="layers")
     with report:
         others = [
             [
                 picture.coordinates
-                for picture in _pictures(
-                    clouds,
-                    ReducerMaker(reducer, {**common, "random_state": seed}, params),
-                    align,
-                    keep_neighbors,
-                )
+                for picture in Drawer(
+                    ReducerMaker(reducer, {**common, "random_state": seed}, params), **drawing
+                ).draw(clouds)
             ]
             for seed in more_seeds
         ]
@@ -139,7 +147,7 @@ def reduce(
         gauge = Gauge(random_state or 0, n_jobs, keep_neighbors) if metrics else None
         chain = _Chain(enabled=align is not False)
         for index, (cloud, picture) in enumerate(
-            zip(clouds, _pictures(clouds, make, align, keep_neighbors), strict=True)
+            zip(clouds, Drawer(make, **drawing).draw(clouds), strict=True)
         ):
             if others:
                 same = [picture.coordinates, *(other[index] for other in others)]
@@ -151,31 +159,6 @@ def reduce(
             chain.append(cloud, finished[-1].coordinates)
             report.advance(note=cloud.name)
     return Embeddings(finished)
-
-
-class _Picture:
-    """What a reducer made of one layer, before it is aligned and measured."""
-
-    __slots__ = (
-        *("coordinates", "matrix", "metrics", "name", "notes"),
-        *("params", "reducer", "spread", "start"),
-    )
-
-    def __init__(self, coordinates: Matrix, reducer: Any, name: str, seconds: float) -> None:
-        self.coordinates = coordinates
-        self.reducer = reducer
-        self.matrix: Matrix | None = None
-        self.spread: Matrix | None = None
-        self.start: str | None = None
-        notes = getattr(reducer, "notes_", None) or ()
-        self.notes = [notes] if isinstance(notes, str) else [str(note) for note in notes]
-        self.metrics = dict(getattr(reducer, "metrics_", None) or {})
-        self.name = name
-        self.params: dict[str, Any] = {
-            "parameters": parameters_of(reducer),
-            "versions": versions_of(reducer),
-            "seconds": round(seconds, 4),
-        }
 
 
 class _Chain:
@@ -197,7 +180,7 @@ class _Chain:
             return coordinates, {"method": "none"}
         if self._cloud is None or self._coordinates is None:
             return coordinates, {"method": "first"}
-        here, there = _common_rows(cloud, self._cloud)
+        here, there = common_rows(cloud, self._cloud)
         if len(here) < 2 or coordinates.shape[1] != self._coordinates.shape[1]:
             return coordinates, {"method": "none", "reason": "too few samples in common"}
         transform = procrustes(coordinates[here], self._coordinates[there])
@@ -210,22 +193,28 @@ class _Chain:
         }
 
 
-def _pictures(
-    clouds: Sequence[LayerCloud], make: ReducerMaker, align: Align, k_kept: int
-) -> Iterator[_Picture]:
-    """Draw every layer, in one series where the reducer can."""
-    if align is True and isinstance(make(), SupportsSeries) and _same_samples(clouds):
-        return _in_one_series(clouds, make, k_kept)
-    return _one_by_one(clouds, make, k_kept, warm=align is True)
-
-
-def _lent_neighbors(
-    cloud: LayerCloud, reducer: SupportsNeighbors, k_kept: int, matrix: Matrix | None = None
-) -> tuple[Array, Array]:
-    """Return the neighbours that a reducer needs, having searched for those to keep as well."""
-    k = reducer.n_neighbors_needed(len(cloud))
-    found = neighbors_of(cloud, max(k, k_kept), matrix).first(k)
-    return found.indices, found.distances
+def _targets(make: ReducerMaker, cloud: LayerCloud, supervised: bool) -> Array | None:
+    """Return what the reducer is told of each sample, if it is."""
+    use = make.use_of_labels()
+    labels = cloud.run.labels
+    if not supervised:
+        if use == "needed":
+            raise ArgumentError(
+                f"the reducer {make.name!r} draws with the labels: pass supervised=True"
+                + ("" if labels is not None else ", and labels, of which there are none here")
+            )
+        return None
+    if use == "none":
+        raise ArgumentError(
+            f"supervised=True tells the reducer the labels, and {make.name!r} uses none: leave it "
+            f"out, or take one that does, 'umap' say"
+        )
+    if labels is None:
+        raise ArgumentError(
+            "supervised=True tells the reducer the labels, and there are none: record with "
+            "(x, y) batches or annotate(labels=y), or pass Activations.of(arrays, labels=y)"
+        )
+    return label_targets(labels)
 
 
 def _further_seeds(make: ReducerMaker, random_state: int | None, n_seeds: int) -> list[int]:
@@ -241,111 +230,7 @@ def _further_seeds(make: ReducerMaker, random_state: int | None, n_seeds: int) -
     return [random_state + more for more in range(1, n_seeds)]
 
 
-def _one_by_one(
-    clouds: Sequence[LayerCloud], make: ReducerMaker, k_kept: int, *, warm: bool
-) -> Iterator[_Picture]:
-    previous: tuple[LayerCloud, Matrix] | None = None
-    for cloud in clouds:
-        matrix = cloud.matrix()
-        reducer = make()
-        keywords: dict[str, Any] = {}
-        if warm and previous is not None and accepts(reducer.fit_transform, "init"):
-            start = _start_from(cloud, *previous)
-            if start is not None:
-                keywords["init"] = start
-        if isinstance(reducer, SupportsNeighbors) and accepts(reducer.fit_transform, "neighbors"):
-            keywords["neighbors"] = _lent_neighbors(cloud, reducer, k_kept, matrix)
-        began = time.perf_counter()
-        try:
-            returned = reducer.fit_transform(_lent(matrix, reducer), **keywords)
-        except Exception as error:
-            error.add_note(f"while reducing layer {cloud.name!r} with {make.name!r}")
-            raise
-        coordinates = _checked(returned, reducer, make.name, cloud)
-        picture = _Picture(coordinates, reducer, make.name, time.perf_counter() - began)
-        picture.matrix = matrix
-        if "init" in keywords and previous is not None:
-            picture.start = previous[0].name
-        if rms_radius(coordinates) > 0:
-            previous = cloud, coordinates
-        yield picture
-
-
-def _in_one_series(
-    clouds: Sequence[LayerCloud], make: ReducerMaker, k_kept: int
-) -> Iterator[_Picture]:
-    reducer = make()
-    keywords: dict[str, Any] = {}
-    began = time.perf_counter()
-    takes_neighbors = accepts(reducer.fit_transform_series, "neighbors")
-    if takes_neighbors and isinstance(reducer, SupportsNeighbors):
-        keywords["neighbors"] = [_lent_neighbors(cloud, reducer, k_kept) for cloud in clouds]
-    try:
-        returned = list(reducer.fit_transform_series(LazyMatrices(clouds), **keywords))
-    except Exception as error:
-        error.add_note(f"while reducing the series of {len(clouds)} layers with {make.name!r}")
-        raise
-    if len(returned) != len(clouds):
-        raise PluginError(
-            f"the reducer {make.name!r} returned {len(returned)} pictures for "
-            f"{len(clouds)} layers; fit_transform_series returns one a layer, in order"
-        )
-    seconds = (time.perf_counter() - began) / len(clouds)
-    notes = getattr(reducer, "series_notes_", None) or [()] * len(clouds)
-    figures = getattr(reducer, "series_metrics_", None) or [{}] * len(clouds)
-    for at, (cloud, each) in enumerate(zip(clouds, returned, strict=True)):
-        coordinates = _checked(each, reducer, make.name, cloud)
-        picture = _Picture(coordinates, reducer, make.name, seconds)
-        picture.notes = [str(note) for note in notes[at]]
-        picture.metrics = dict(figures[at])
-        picture.start = "series"
-        yield picture
-
-
-def _lent(matrix: Matrix, reducer: Any) -> Matrix:
-    """Return the matrix for a reducer to read: a copy where it may write into what it gets.
-
-    Ours do not. Others are told to by ``copy=False``, and the rows are the user's.
-    """
-    ours = type(reducer).__module__.partition(".")[0] == "layerlens"
-    return matrix if ours else matrix.copy()
-
-
-def _checked(returned: Any, reducer: Any, name: str, cloud: LayerCloud) -> Matrix:
-    """Hold a reducer to what it must return."""
-    try:
-        coordinates = np.asarray(as_array(returned, cloud.name))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise PluginError(
-            f"the reducer {name!r} returned {type(returned).__name__} for layer {cloud.name!r}, "
-            f"which is no array of coordinates: {error}"
-        ) from error
-    expected = getattr(reducer, "n_components", None)
-    shape = (len(cloud), expected if isinstance(expected, int) else "n_components")
-    fits = coordinates.ndim == 2 and coordinates.shape[0] == shape[0] and coordinates.shape[1] > 0
-    if not fits or (isinstance(expected, int) and coordinates.shape[1] != expected):
-        raise PluginError(
-            f"the reducer {name!r} returned an array of shape {coordinates.shape} for layer "
-            f"{cloud.name!r}; it must be ({shape[0]}, {shape[1]}), one row a sample"
-        )
-    if coordinates.dtype.kind not in "fiu":
-        raise PluginError(
-            f"the reducer {name!r} returned {coordinates.dtype} for layer {cloud.name!r}; "
-            f"coordinates are real numbers"
-        )
-    with np.errstate(over="ignore"):
-        coordinates = coordinates.astype(np.float32)
-    bad = int((~np.isfinite(coordinates).all(axis=1)).sum())
-    if bad:
-        raise PluginError(
-            f"the reducer {name!r} returned NaN or infinity for {bad} of {len(cloud)} samples of "
-            f"layer {cloud.name!r}, whose values are finite; try other parameters, or report it "
-            f"to its author"
-        )
-    return coordinates
-
-
-def _own_metrics(picture: _Picture, cloud: LayerCloud) -> dict[str, float]:
+def _own_metrics(picture: Picture, cloud: LayerCloud) -> dict[str, float]:
     try:
         return {str(name): float(value) for name, value in picture.metrics.items()}
     except (TypeError, ValueError) as error:
@@ -355,7 +240,7 @@ def _own_metrics(picture: _Picture, cloud: LayerCloud) -> dict[str, float]:
         ) from error
 
 
-def _clusters(picture: _Picture, cloud: LayerCloud) -> Array | None:
+def _clusters(picture: Picture, cloud: LayerCloud) -> Array | None:
     """Return the clusters that a reducer found, where its ``labels_`` are one a sample.
 
     Some transformers of scikit-learn have labels of features: those are no clusters.
@@ -376,7 +261,7 @@ def _clusters(picture: _Picture, cloud: LayerCloud) -> Array | None:
 def _finish(
     index: int,
     cloud: LayerCloud,
-    picture: _Picture,
+    picture: Picture,
     chain: _Chain,
     gauge: Gauge | None,
     keep_neighbors: int,
@@ -418,28 +303,3 @@ def _kept_neighbors(cloud: LayerCloud, k: int) -> Array | None:
     if found is None or min(k, found.k) == 0 or not found.distances.any():
         return None
     return np.ascontiguousarray(found.indices[:, :k])
-
-
-def _same_samples(clouds: Sequence[LayerCloud]) -> bool:
-    return all(cloud.has_rows_of(clouds[0]) for cloud in clouds)
-
-
-def _common_rows(a: LayerCloud, b: LayerCloud) -> tuple[Array, Array]:
-    """Places, in each of the two layers, of the samples that both have."""
-    if a.rows is None and b.rows is None:
-        everywhere = np.arange(len(a))
-        return everywhere, everywhere
-    samples_a = np.arange(len(a)) if a.rows is None else a.rows
-    samples_b = np.arange(len(b)) if b.rows is None else b.rows
-    _, in_a, in_b = np.intersect1d(samples_a, samples_b, return_indices=True)
-    return in_a, in_b
-
-
-def _start_from(cloud: LayerCloud, before: LayerCloud, coordinates: Matrix) -> Matrix | None:
-    """Return the picture before, for a layer of the very same samples."""
-    here, there = _common_rows(cloud, before)
-    if len(here) != len(cloud):
-        return None
-    start = np.empty((len(cloud), coordinates.shape[1]), np.float32)
-    start[here] = coordinates[there]
-    return start

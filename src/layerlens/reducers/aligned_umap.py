@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ class AlignedUMAP(umap.AlignedUMAP):  # type: ignore[misc]
     slow: minutes for six layers of 5,000 samples, where ``"umap"``, started from the layer before,
     takes seconds. Layers with fewer than five distinct points are shown by their principal axes.
     """
+
+    uses_labels: ClassVar[bool] = False
 
     def fit_transform(self, X: Matrix, y: Any = None) -> Matrix:
         """Embed one layer, of shape (n_samples, n_features), by plain UMAP."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ class KMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ``inertia``: the sum of squared distances to the nearest centroid, over that to the mean.
     notes_ : list of str
     """
+
+    uses_labels: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ class PCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ``explained_variance``: the share that the picture shows.
     notes_ : list of str
     """
+
+    uses_labels: ClassVar[bool] = False
 
     def __init__(
         self, n_components: int = 2, *, solver: str = "auto", random_state: Any = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,8 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     .. [2] P. E. Rauber, A. X. Falcao, A. C. Telea, Visualizing time-dependent data using dynamic
        t-SNE, EuroVis 2016: one optimisation for a series, held by a uniform spring.
     """
+
+    uses_labels: ClassVar[bool] = False
 
     def __init__(
         self,

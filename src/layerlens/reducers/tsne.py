@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ class TSNE(sklearn.manifold.TSNE):  # type: ignore[misc]
     were whatever the layer says (measured: divergence up to 55 % higher, and agreement where
     there is none).
     """
+
+    uses_labels: ClassVar[bool] = False
 
     def fit_transform(self, X: Matrix, y: Any = None, *, init: Matrix | None = None) -> Matrix:
         """Embed X, of shape (n_samples, n_features).

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from layerlens.embedding.labels import label_targets
+from layerlens.errors import ArgumentError
 from layerlens.reducers._degenerate import plain_picture
 from layerlens.reducers._umap_learn import umap
 
@@ -26,9 +28,19 @@ class UMAP(umap.UMAP):  # type: ignore[misc]
 
     `n_neighbors` is cut to the number of samples; clouds of fewer than five distinct points are
     shown by their principal axes; a start of random places replaces the spectral one where the
-    cloud has too few points for it. Each is said in `notes_`. With a seed UMAP runs in one
+    cloud has too few points for it. Each is said in `notes_`. Told labels, it is umap-learn's
+    supervised UMAP [1]_, in which classes draw together, by `target_metric` and `target_weight`;
+    `layerlens.reduce` tells it them with ``supervised=True`` alone. With a seed UMAP runs in one
     thread, so that the same seed gives the same picture.
+
+    References
+    ----------
+    .. [1] L. McInnes, J. Healy, J. Melville, UMAP: uniform manifold approximation and projection
+       for dimension reduction, arXiv 1802.03426 (2018), section 6 on labels as a further metric
+       space.
     """
+
+    uses_labels: ClassVar[bool] = True
 
     def fit_transform(
         self,
@@ -43,8 +55,9 @@ class UMAP(umap.UMAP):  # type: ignore[misc]
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features), float32
-        y : None
-            Not used.
+        y : array-like of shape (n_samples,), optional
+            Labels: classes, -1 or ``""`` where they are not known; numbers with a `target_metric`
+            such as ``"l2"``. Not used for clouds that are shown by their principal axes.
         init : ndarray of shape (n_samples, n_components), optional
             Where to start from, in place of the parameter `init`; 200 epochs follow, unless
             `n_epochs` is given.
@@ -54,7 +67,22 @@ class UMAP(umap.UMAP):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples, n_components), float32
+
+        Raises
+        ------
+        ArgumentError
+            If labels are floating point and `target_metric` is for classes.
         """
+        targets = None if y is None else label_targets(np.asarray(y))
+        if (
+            targets is not None
+            and targets.dtype.kind == "f"
+            and self.target_metric == "categorical"
+        ):
+            raise ArgumentError(
+                "the labels are numbers and no classes: pass target_metric='l2', or classes as "
+                "integers or strings"
+            )
         X = np.asarray(X, np.float32)
         self.notes_: list[str] = []
         plain = plain_picture(X, self.n_components, "UMAP", _AT_LEAST)
@@ -68,7 +96,7 @@ class UMAP(umap.UMAP):  # type: ignore[misc]
             warnings.filterwarnings("ignore", category=UserWarning, module="umap")
             warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
             warnings.filterwarnings("ignore", category=FutureWarning, module="sklearn")
-            coordinates = np.asarray(inner.fit_transform(X), np.float32)
+            coordinates = np.asarray(inner.fit_transform(X, targets), np.float32)
         lost = ~np.isfinite(coordinates).all(axis=1)
         if lost.any():
             # umap-learn leaves points out that have no neighbour within its cut

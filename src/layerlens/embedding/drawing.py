@@ -1,0 +1,229 @@
+"""What a reducer makes of the layers: each on its own, from the one before, or all in one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.embedding.align import rms_radius
+from layerlens.embedding.clouds import LayerCloud, LazyMatrices, as_array
+from layerlens.embedding.making import ReducerMaker, parameters_of, versions_of
+from layerlens.embedding.neighbors import neighbors_of
+from layerlens.errors import PluginError
+from layerlens.plugins.protocols import SupportsNeighbors, SupportsSeries, accepts
+
+__all__ = ["Align", "Drawer", "Picture", "common_rows"]
+
+Array = npt.NDArray[Any]
+Matrix = npt.NDArray[np.float32]
+Align = bool | Literal["procrustes"]
+
+_TOLD = "the reducer was told the labels: that classes lie apart is no finding about the layer"
+
+
+class Picture:
+    """What a reducer made of one layer, before it is aligned and measured."""
+
+    __slots__ = (
+        *("coordinates", "matrix", "metrics", "name", "notes"),
+        *("params", "reducer", "spread", "start"),
+    )
+
+    def __init__(self, coordinates: Matrix, reducer: Any, name: str, seconds: float) -> None:
+        self.coordinates = coordinates
+        self.reducer = reducer
+        self.matrix: Matrix | None = None
+        self.spread: Matrix | None = None
+        self.start: str | None = None
+        notes = getattr(reducer, "notes_", None) or ()
+        self.notes = [notes] if isinstance(notes, str) else [str(note) for note in notes]
+        self.metrics = dict(getattr(reducer, "metrics_", None) or {})
+        self.name = name
+        self.params: dict[str, Any] = {
+            "parameters": parameters_of(reducer),
+            "versions": versions_of(reducer),
+            "seconds": round(seconds, 4),
+        }
+
+
+class Drawer:
+    """Draws layers with reducers of one kind.
+
+    Parameters
+    ----------
+    make : ReducerMaker
+    align : bool or "procrustes"
+        True: all layers in one series where the reducer can, else each from the one before
+        where it can. Otherwise each on its own.
+    n_neighbors : int
+        How many neighbours to search for, where the reducer wants fewer: whoever asks for them
+        later finds them with the layer.
+    targets : ndarray of shape (n_samples,), or None
+        What the reducer is told of each sample of the run, as its ``y``.
+    """
+
+    def __init__(
+        self, make: ReducerMaker, *, align: Align, n_neighbors: int, targets: Array | None
+    ) -> None:
+        self._make = make
+        self._warm = align is True
+        self._n_neighbors = n_neighbors
+        self._targets = targets
+
+    def draw(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
+        """Yield one picture a layer, in order."""
+        if self._warm and isinstance(self._make(), SupportsSeries) and _same_samples(clouds):
+            drawn = self._in_one_series(clouds)
+        else:
+            drawn = self._one_by_one(clouds)
+        for picture in drawn:
+            if self._targets is not None:
+                picture.notes.append(_TOLD)
+                picture.params["supervised"] = True
+            yield picture
+
+    def _one_by_one(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
+        name = self._make.name
+        previous: tuple[LayerCloud, Matrix] | None = None
+        for cloud in clouds:
+            matrix = cloud.matrix()
+            reducer = self._make()
+            keywords = self._labels_of(cloud)
+            if self._warm and previous is not None and accepts(reducer.fit_transform, "init"):
+                start = _start_from(cloud, *previous)
+                if start is not None:
+                    keywords["init"] = start
+            if accepts(reducer.fit_transform, "neighbors"):
+                keywords.update(self._neighbors_of(cloud, reducer, matrix))
+            began = time.perf_counter()
+            try:
+                returned = reducer.fit_transform(_lent(matrix, reducer), **keywords)
+            except Exception as error:
+                error.add_note(f"while reducing layer {cloud.name!r} with {name!r}")
+                raise
+            coordinates = _checked(returned, reducer, name, cloud)
+            picture = Picture(coordinates, reducer, name, time.perf_counter() - began)
+            picture.matrix = matrix
+            if "init" in keywords and previous is not None:
+                picture.start = previous[0].name
+            if rms_radius(coordinates) > 0:
+                previous = cloud, coordinates
+            yield picture
+
+    def _in_one_series(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
+        name = self._make.name
+        reducer = self._make()
+        keywords = self._labels_of(clouds[0])
+        began = time.perf_counter()
+        if accepts(reducer.fit_transform_series, "neighbors"):
+            found = [self._neighbors_of(cloud, reducer).get("neighbors") for cloud in clouds]
+            if None not in found:
+                keywords["neighbors"] = found
+        try:
+            returned = list(reducer.fit_transform_series(LazyMatrices(clouds), **keywords))
+        except Exception as error:
+            error.add_note(f"while reducing the series of {len(clouds)} layers with {name!r}")
+            raise
+        if len(returned) != len(clouds):
+            raise PluginError(
+                f"the reducer {name!r} returned {len(returned)} pictures for "
+                f"{len(clouds)} layers; fit_transform_series returns one a layer, in order"
+            )
+        seconds = (time.perf_counter() - began) / len(clouds)
+        notes = getattr(reducer, "series_notes_", None) or [()] * len(clouds)
+        figures = getattr(reducer, "series_metrics_", None) or [{}] * len(clouds)
+        for at, (cloud, each) in enumerate(zip(clouds, returned, strict=True)):
+            coordinates = _checked(each, reducer, name, cloud)
+            picture = Picture(coordinates, reducer, name, seconds)
+            picture.notes = [str(note) for note in notes[at]]
+            picture.metrics = dict(figures[at])
+            picture.start = "series"
+            yield picture
+
+    def _labels_of(self, cloud: LayerCloud) -> dict[str, Any]:
+        if self._targets is None:
+            return {}
+        # a copy of one's own: whoever writes into it spoils nobody else's
+        rows = slice(None) if cloud.rows is None else cloud.rows
+        return {"y": self._targets[rows].copy()}
+
+    def _neighbors_of(
+        self, cloud: LayerCloud, reducer: Any, matrix: Matrix | None = None
+    ) -> dict[str, Any]:
+        if not isinstance(reducer, SupportsNeighbors):
+            return {}
+        k = reducer.n_neighbors_needed(len(cloud))
+        found = neighbors_of(cloud, max(k, self._n_neighbors), matrix).first(k)
+        return {"neighbors": (found.indices, found.distances)}
+
+
+def _lent(matrix: Matrix, reducer: Any) -> Matrix:
+    """Return the matrix for a reducer to read: a copy where it may write into what it gets.
+
+    Ours do not. Others are told to by ``copy=False``, and the rows are the user's.
+    """
+    ours = type(reducer).__module__.partition(".")[0] == "layerlens"
+    return matrix if ours else matrix.copy()
+
+
+def _checked(returned: Any, reducer: Any, name: str, cloud: LayerCloud) -> Matrix:
+    """Hold a reducer to what it must return."""
+    try:
+        coordinates = np.asarray(as_array(returned, cloud.name))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PluginError(
+            f"the reducer {name!r} returned {type(returned).__name__} for layer {cloud.name!r}, "
+            f"which is no array of coordinates: {error}"
+        ) from error
+    expected = getattr(reducer, "n_components", None)
+    shape = (len(cloud), expected if isinstance(expected, int) else "n_components")
+    fits = coordinates.ndim == 2 and coordinates.shape[0] == shape[0] and coordinates.shape[1] > 0
+    if not fits or (isinstance(expected, int) and coordinates.shape[1] != expected):
+        raise PluginError(
+            f"the reducer {name!r} returned an array of shape {coordinates.shape} for layer "
+            f"{cloud.name!r}; it must be ({shape[0]}, {shape[1]}), one row a sample"
+        )
+    if coordinates.dtype.kind not in "fiu":
+        raise PluginError(
+            f"the reducer {name!r} returned {coordinates.dtype} for layer {cloud.name!r}; "
+            f"coordinates are real numbers"
+        )
+    with np.errstate(over="ignore"):
+        coordinates = coordinates.astype(np.float32)
+    bad = int((~np.isfinite(coordinates).all(axis=1)).sum())
+    if bad:
+        raise PluginError(
+            f"the reducer {name!r} returned NaN or infinity for {bad} of {len(cloud)} samples of "
+            f"layer {cloud.name!r}, whose values are finite; try other parameters, or report it "
+            f"to its author"
+        )
+    return coordinates
+
+
+def _same_samples(clouds: Sequence[LayerCloud]) -> bool:
+    return all(cloud.has_rows_of(clouds[0]) for cloud in clouds)
+
+
+def common_rows(a: LayerCloud, b: LayerCloud) -> tuple[Array, Array]:
+    """Places, in each of the two layers, of the samples that both have."""
+    if a.rows is None and b.rows is None:
+        everywhere = np.arange(len(a))
+        return everywhere, everywhere
+    samples_a = np.arange(len(a)) if a.rows is None else a.rows
+    samples_b = np.arange(len(b)) if b.rows is None else b.rows
+    _, in_a, in_b = np.intersect1d(samples_a, samples_b, return_indices=True)
+    return in_a, in_b
+
+
+def _start_from(cloud: LayerCloud, before: LayerCloud, coordinates: Matrix) -> Matrix | None:
+    """Return the picture before, for a layer of the very same samples."""
+    here, there = common_rows(cloud, before)
+    if len(here) != len(cloud):
+        return None
+    start = np.empty((len(cloud), coordinates.shape[1]), np.float32)
+    start[here] = coordinates[there]
+    return start
