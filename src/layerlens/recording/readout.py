@@ -1,31 +1,32 @@
 """How one output of a layer becomes a row for each sample.
 
 The named readouts are ``flatten`` (every value), ``pool`` (the mean over all positions, one
-value a channel), ``max`` (the maximum over them) and ``token:K`` (one token). Anything else is a
-callable ``(Tensor) -> (B, D)``.
+value a channel), ``max`` (the maximum over them), ``token:K`` (one token), and those that know
+which tokens are padding: ``mean_token``, ``cls``, ``last_token``, and ``tokens``, with which every
+token is a sample. Anything else is a callable ``(Tensor) -> (B, D)``.
 """
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
 
 from layerlens.errors import ArgumentError, LayerSelectionError, ShapeError
+from layerlens.recording.tokens import NotApplicableError, PerToken, Tokens
 
-__all__ = ["NotApplicableError", "Readout", "ReadoutSpec", "readouts_for"]
+__all__ = ["NotApplicableError", "Readout", "ReadoutSpec", "Readouts", "readouts_for"]
 
 OneReadout: TypeAlias = str | Callable[[torch.Tensor], torch.Tensor]
-ReadoutSpec: TypeAlias = OneReadout | Mapping[str, OneReadout]
+ReadoutSpec: TypeAlias = OneReadout | PerToken | Mapping[str, OneReadout]
 
-_NAMES = "flatten, pool, max, token:K (K an integer), or a callable (Tensor) -> (B, D)"
-
-
-class NotApplicableError(Exception):
-    """A readout that makes no sense for this layer; the layer is then left out."""
+_NAMES = (
+    "flatten, pool, max, token:K (K an integer), mean_token, cls, last_token, tokens (or a "
+    "layerlens.PerToken), or a callable (Tensor) -> (B, D)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,28 @@ class Readout:
         Its name, for the record.
     function : callable
         ``(output, channel_axis) -> (B, D)``.
+    of_tokens : callable or None
+        ``(output of shape (B, T, C), tokens) -> rows``, for a readout that needs to know which
+        places are tokens; `function` follows from it by `bound`.
+    rows : int or None
+        How many rows it gives, where that is not one a sample.
     """
 
     name: str
     function: Callable[[torch.Tensor, int], torch.Tensor]
+    of_tokens: Callable[[torch.Tensor, Tokens], torch.Tensor] | None = None
+    rows: int | None = None
+
+    def bound(self, tokens: Tokens, per_token: bool = False) -> Readout:
+        """Return the readout for a call with these tokens."""
+        of_tokens = self.of_tokens
+        if of_tokens is None:
+            return self
+
+        def function(output: torch.Tensor, channel_axis: int) -> torch.Tensor:
+            return of_tokens(output if channel_axis != 1 else output.transpose(1, 2), tokens)
+
+        return replace(self, function=function, rows=tokens.rows if per_token else None)
 
     def __call__(self, output: torch.Tensor, channel_axis: int, layer: str) -> torch.Tensor:
         """Return rows for an output whose first axis is the batch.
@@ -65,7 +84,7 @@ class Readout:
                 f"layer {layer!r}: the readout {self.name} returned {type(rows).__name__}; it must "
                 "return a tensor of shape (batch, D)"
             )
-        if rows.ndim != 2 or rows.shape[0] != output.shape[0]:
+        if rows.ndim != 2 or rows.shape[0] != (output.shape[0] if self.rows is None else self.rows):
             raise ShapeError(
                 f"layer {layer!r}: the readout {self.name} returned shape {tuple(rows.shape)} for "
                 f"an output of shape {tuple(output.shape)}; it must return (batch, D), here "
@@ -111,11 +130,35 @@ def _token(place: int) -> Callable[[torch.Tensor, int], torch.Tensor]:
     return token
 
 
-def _parse(spec: OneReadout) -> Readout:
-    named = {"flatten": _flatten, "pool": _pool, "max": _max}
+def _mean_token(output: torch.Tensor, tokens: Tokens) -> torch.Tensor:
+    return tokens.mean(output)
+
+
+def _cls(output: torch.Tensor, tokens: Tokens) -> torch.Tensor:
+    return tokens.at(output, tokens.first)
+
+
+def _last_token(output: torch.Tensor, tokens: Tokens) -> torch.Tensor:
+    return tokens.at(output, tokens.last)
+
+
+def _each_token(output: torch.Tensor, tokens: Tokens) -> torch.Tensor:
+    return tokens.each(output)
+
+
+_NAMED = {"flatten": _flatten, "pool": _pool, "max": _max}
+_OF_TOKENS = {"mean_token": _mean_token, "cls": _cls, "last_token": _last_token}
+
+
+def _parse(spec: OneReadout | PerToken) -> Readout:
+    if isinstance(spec, PerToken):
+        return Readout("tokens", _flatten, _each_token)
     if isinstance(spec, str):
-        if spec in named:
-            return Readout(spec, named[spec])
+        if spec in _NAMED:
+            return Readout(spec, _NAMED[spec])
+        if spec in _OF_TOKENS:
+            # one vector a sample is one already; `bound` sees to (batch, tokens, channels)
+            return Readout(spec, _flatten, _OF_TOKENS[spec])
         kind, colon, place = spec.partition(":")
         if kind == "token" and colon and place.removeprefix("-").isdecimal():
             return Readout(spec, _token(int(place)))
@@ -125,14 +168,44 @@ def _parse(spec: OneReadout) -> Readout:
     raise ArgumentError(f"readout is {_NAMES}, or a mapping of globs to these; got {spec!r}")
 
 
-def readouts_for(spec: ReadoutSpec, names: Iterable[str]) -> Callable[[str], Readout]:
+@dataclass(frozen=True, slots=True)
+class Readouts:
+    """Which readout a layer gets: called with its name, it returns that.
+
+    Parameters
+    ----------
+    table : tuple of (str, Readout)
+        Globs and their readouts; the first one that matches counts.
+    per_token : PerToken or None
+        Set where every token is a sample.
+    """
+
+    table: tuple[tuple[str, Readout], ...]
+    per_token: PerToken | None = None
+
+    def __call__(self, name: str) -> Readout:
+        """Return the readout of a layer."""
+        matches = (one for glob, one in self.table if fnmatch.fnmatchcase(name, glob))
+        return next(matches, _FLATTEN)
+
+    @property
+    def need_tokens(self) -> bool:
+        """Whether one of them needs to know which places are tokens."""
+        return any(one.of_tokens is not None for _, one in self.table)
+
+
+_FLATTEN = _parse("flatten")
+
+
+def readouts_for(spec: ReadoutSpec, names: Iterable[str]) -> Readouts:
     """Return which readout a layer gets.
 
     Parameters
     ----------
-    spec : str, callable, or mapping of str to these
+    spec : str, callable, PerToken, or mapping of str to these
         One readout for all layers, or a glob over layer names for each. The first glob that
-        matches counts; a layer that none matches is flattened.
+        matches counts; a layer that none matches is flattened. Where every token is a sample,
+        it is one in all layers, so a `PerToken` is given for all.
     names : iterable of str
         The layers there are, to find mistyped globs.
 
@@ -143,9 +216,18 @@ def readouts_for(spec: ReadoutSpec, names: Iterable[str]) -> Callable[[str], Rea
     LayerSelectionError
         If a glob of the mapping matches no layer.
     """
+    if isinstance(spec, str) and spec == "tokens":
+        spec = PerToken()
     if not isinstance(spec, Mapping):
-        everywhere = _parse(spec)
-        return lambda name: everywhere
+        everywhere = (("*", _parse(spec)),)
+        return Readouts(everywhere, spec if isinstance(spec, PerToken) else None)
+    for pattern, one in spec.items():
+        if one == "tokens" or isinstance(one, PerToken):
+            raise ArgumentError(
+                f"readout: {pattern!r} is to give one row a token and other layers one a sample, "
+                "but all layers of a record have the same samples; pass readout='tokens' for all "
+                "of them"
+            )
     table = [(pattern, _parse(one)) for pattern, one in spec.items()]
     names = list(names)
     for pattern, _ in table:
@@ -154,9 +236,4 @@ def readouts_for(spec: ReadoutSpec, names: Iterable[str]) -> Callable[[str], Rea
                 f"readout: no selected layer matches {pattern!r}; selected are "
                 f"{', '.join(map(repr, names[:8]))}{', ...' if len(names) > 8 else ''}"
             )
-    flatten = _parse("flatten")
-
-    def readout(name: str) -> Readout:
-        return next((one for glob, one in table if fnmatch.fnmatchcase(name, glob)), flatten)
-
-    return readout
+    return Readouts(tuple(table))
