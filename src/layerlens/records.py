@@ -59,7 +59,7 @@ class LayerInfo:
     @property
     def title(self) -> str:
         """The name to show: the root module, whose name is empty, is called ``(model)``."""
-        return f"(model){self.name}" if self.name[:1] in ("", ":", "[") else self.name
+        return f"(model){self.name}" if self.name[:1] in ("", ":", "[", "/") else self.name
 
     @property
     def sketched(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from layerlens.recording.batch import (
 )
 from layerlens.recording.hooks import Hooks, in_backward, untouchable
 from layerlens.recording.layout import ChannelAxes, puts_batch_second
+from layerlens.recording.operations import Operations
 from layerlens.recording.reading import TextReader
 from layerlens.recording.readout import NotApplicableError, Readouts
 from layerlens.recording.record import Output, Record
@@ -83,7 +84,9 @@ class Capture:
         self._readout = readout
         self._last_call_only = last_call_only
         self._axes = ChannelAxes(model)
-        self.text = TextReader(model, qualified_names(model), readout)
+        names = qualified_names(model)
+        self.text = TextReader(model, names, readout)
+        self.operations = Operations(selection.operations, model, names, self)
         self._thread = threading.get_ident()
         self._batch: Batch | None = None
         self._ignoring = 0
@@ -103,6 +106,7 @@ class Capture:
                 hooks.before(target.module, partial(self._before_layer, target))
             else:
                 hooks.after(target.module, partial(self._after_layer, target))
+        self.operations.attach(hooks, self._is_mine)
         # comes last on the model, so that its own output is recorded before the batch ends
         hooks.after(self._model, self._after_model, always=True)
 
@@ -241,6 +245,35 @@ class Capture:
                 self._batch.failed = True
             raise
 
+    def take_operation(
+        self,
+        layer: str,
+        wanted: Callable[[int], bool],
+        value: Any,
+        module: nn.Module,
+        size: int | None,
+    ) -> None:
+        """Record what an operation gave, where it is one row a sample."""
+        batch = self._batch
+        found = None if self._ignoring else structure.find(value)
+        if found is None or untouchable(found[1]) is not None:
+            return
+        size = size if batch is None or batch.size is None else batch.size
+        shape = found[1].shape
+        second = found[1].ndim > 2 and puts_batch_second(module) and shape[1] == size
+        if size is None or (shape[0] != size and not second):
+            return
+        if not wanted(0 if batch is None else batch.calls.get(layer, 0)):
+            if batch is not None:
+                batch.next_call(layer)
+            return
+        try:
+            self._take(layer, None, value, module, f"op:{layer.rpartition('/')[2]}")
+        except BaseException:
+            if self._batch is not None:
+                self._batch.failed = True
+            raise
+
     def _take(
         self,
         name: str,
@@ -283,7 +316,8 @@ class Capture:
                 return
             channels = self._axes.of(module, tensor.shape)
             try:
-                readout = self.text.bind(self._readout(name), name, tensor, channels)
+                owner = name.rpartition("/")[0] if module_type.startswith("op:") else name
+                readout = self.text.bind(self._readout(name), owner, tensor, channels)
             except NotApplicableError as why_not:
                 self._skip(key, str(why_not))
                 return

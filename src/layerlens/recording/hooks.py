@@ -22,7 +22,9 @@ class _Hook:
         self._function = function
 
     def __call__(self, *args: Any) -> None:
-        self._function(*args)
+        # what recording does to tensors is no operation of the model's
+        with torch._C.DisableTorchFunction():
+            self._function(*args)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
         return _nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +25,6 @@ from layerlens.recording.record import Record
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import (
     INPUT,
-    Selection,
     Selector,
     as_selector,
     is_scripted,
@@ -56,7 +56,9 @@ class Probe:
         which no module inside of it put out last: residual blocks count, a plain `Sequential`
         does not. ``"input"`` is the model's own input. A further tensor of an output that is a
         structure is reached as ``"name[1]"`` or ``'name["aux"]'``; otherwise the first floating
-        one is taken.
+        one is taken. ``"op:add"`` are operations that are no modules (``x + y``), ``"op:*"`` all
+        of them; they are called after the module in which they happen: ``"block/add"``,
+        ``"block/add:1"``.
     readout : str, callable, or mapping, default "flatten"
         How an output becomes a row of D values. ``"flatten"``: all values. ``"pool"`` and
         ``"max"``: the mean or maximum over all positions, one value a channel. ``"token:K"``:
@@ -171,7 +173,12 @@ class Probe:
             # a block's input is the input of its first layer, which is recorded
             and not (self._what == "input" and target.only_new and any(target.module.children()))
         )
-        if self._scripted and not targets and not found.model_input:
+        if found.operations and self._what == "input":
+            raise ArgumentError(
+                f"capture='input' records what goes into modules, and {found.operations[0]!r} is "
+                "an operation; open a second probe for operations"
+            )
+        if self._scripted and not targets and not found.model_input and not found.operations:
             raise RecordingError(
                 f"{', '.join(map(repr, self._scripted))} of {type(self._root).__name__} is "
                 "TorchScript, which takes no hooks; probe the module that it was made from"
@@ -180,8 +187,8 @@ class Probe:
         names = [target.name for target in targets] + [INPUT] * found.model_input
         return Capture(
             self._root,
-            Selection(targets, found.model_input, found.named),
-            readouts_for(self._readout, names),
+            replace(found, targets=targets),
+            readouts_for(self._readout, names, found.operations),
             Record(
                 sketch=self._sketch,
                 dtype=self._dtype,
@@ -233,6 +240,7 @@ class Probe:
         samples = capture.record.samples.count
         for name in sorted(self._named - capture.called() - {INPUT}) if samples else ():
             skipped.setdefault(name, "it was never called")
+        skipped |= capture.operations.unused() if samples else {}
         said = []
         if skipped:
             listed = "; ".join(f"{name!r} ({why})" for name, why in skipped.items())

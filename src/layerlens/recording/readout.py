@@ -197,7 +197,9 @@ class Readouts:
 _FLATTEN = _parse("flatten")
 
 
-def readouts_for(spec: ReadoutSpec, names: Iterable[str]) -> Readouts:
+def readouts_for(
+    spec: ReadoutSpec, names: Iterable[str], operations: Iterable[str] = ()
+) -> Readouts:
     """Return which readout a layer gets.
 
     Parameters
@@ -208,6 +210,9 @@ def readouts_for(spec: ReadoutSpec, names: Iterable[str]) -> Readouts:
         it is one in all layers, so a `PerToken` is given for all.
     names : iterable of str
         The layers there are, to find mistyped globs.
+    operations : iterable of str
+        Patterns of the operations that are recorded; their names are ``module/operation``, and
+        ``"op:add"`` means all of that name.
 
     Raises
     ------
@@ -228,12 +233,23 @@ def readouts_for(spec: ReadoutSpec, names: Iterable[str]) -> Readouts:
                 "but all layers of a record have the same samples; pass readout='tokens' for all "
                 "of them"
             )
-    table = [(pattern, _parse(one)) for pattern, one in spec.items()]
-    names = list(names)
+    table = [(_of_operation(pattern), _parse(one)) for pattern, one in spec.items()]
+    operations = list(operations)
+    names = [*names, *operations]
     for pattern, _ in table:
+        if operations and "/" in pattern:
+            continue  # which there are is known when they happen
         if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise LayerSelectionError(
                 f"readout: no selected layer matches {pattern!r}; selected are "
                 f"{', '.join(map(repr, names[:8]))}{', ...' if len(names) > 8 else ''}"
             )
     return Readouts(tuple(table))
+
+
+def _of_operation(pattern: str) -> str:
+    """Return the glob over layers' names that ``op:...`` stands for."""
+    kind, colon, name = pattern.partition(":")
+    if kind != "op" or not colon:
+        return pattern
+    return name if "/" in name else f"*/{name}"

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from layerlens.errors import LayerSelectionError, RecordingError
+from layerlens.recording.operations import check_operation, operation_pattern
 from layerlens.recording.structure import Path, split_path
 
 __all__ = [
@@ -58,11 +59,24 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was selected of a model: modules, in the model's order, and perhaps its input."""
+    """What was selected of a model.
+
+    Parameters
+    ----------
+    targets : tuple of Target
+        Modules, in the model's order.
+    model_input : bool
+        Whether its input is.
+    named : frozenset of str
+        Modules that were asked for by their own name.
+    operations : tuple of str
+        Patterns of operations that are no modules.
+    """
 
     targets: tuple[Target, ...]
     model_input: bool
     named: frozenset[str]
+    operations: tuple[str, ...] = ()
 
 
 def qualified_names(model: nn.Module) -> dict[str, nn.Module]:
@@ -92,7 +106,8 @@ def select(model: nn.Module, layers: Selector) -> Selection:
         place in the layer's output (``"lstm[1]"``, ``'encoder["aux"]'``); a module type; a
         module of the model; a predicate ``(name, module) -> bool``. ``"*"`` alone is every leaf
         module, and every other module that puts out a tensor which no module inside of it
-        put out. ``"input"`` is the model's own input.
+        put out. ``"input"`` is the model's own input. ``"op:add"``, ``"op:*"`` and
+        ``"op:block*/add"`` are operations that are no modules, by globs over their names.
 
     Raises
     ------
@@ -105,6 +120,7 @@ def select(model: nn.Module, layers: Selector) -> Selection:
     chosen: dict[str, dict[Path | None, bool]] = {}
     named: set[str] = set()
     model_input = False
+    operations: dict[str, None] = {}
     given = as_selector(layers)
     items = given if isinstance(given, list) else [given]
     if not items:
@@ -115,6 +131,11 @@ def select(model: nn.Module, layers: Selector) -> Selection:
     for item in items:
         if item == INPUT and INPUT not in names:
             model_input = True
+            continue
+        operation = operation_pattern(item, names) if isinstance(item, str) else None
+        if operation is not None:
+            check_operation(operation, names, type(model).__name__)
+            operations[operation] = None
             continue
         matches = _match(item, names, model)
         if not matches:
@@ -129,7 +150,7 @@ def select(model: nn.Module, layers: Selector) -> Selection:
         for name, module in names.items()
         if name in chosen
     )
-    return Selection(targets, model_input, frozenset(named))
+    return Selection(targets, model_input, frozenset(named), tuple(operations))
 
 
 def as_selector(layers: Selector) -> One | list[One]:
