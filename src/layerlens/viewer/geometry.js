@@ -1,0 +1,184 @@
+// Places: between layers, in a polygon, near a point. No page, no canvas.
+
+/** A place that is never on the picture: rows that a layer lacks. */
+export const NOWHERE = -1e6;
+
+/**
+ * A map of one layer's places: rows of a matrix, then the shift. C is 2 or 3.
+ * @typedef {Float64Array} Affine
+ */
+
+/** The map that changes nothing. @param {number} C @returns {Affine} */
+export function identity(C) {
+  const map = new Float64Array(C * C + C);
+  for (let i = 0; i < C; i++) map[i * C + i] = 1;
+  return map;
+}
+
+/**
+ * Where every row is at depth t: on the straight line between its places in two layers.
+ *
+ * Places are in units of the common frame, [0, 1]. Three components are turned by `spin` about the
+ * frame's middle and seen along the third, which goes to `depth` (larger is nearer).
+ * @param {import('./types.js').Data} data
+ * @param {number} t
+ * @param {Affine[] | null} maps one a layer, or null
+ * @param {Float64Array} spin 3 x 3, row by row; not used with two components
+ * @param {Float32Array} out two a row
+ * @param {Float32Array | null} [depth]
+ */
+export function blend(data, t, maps, spin, out, depth = null) {
+  const { n, components: C, positions: q, present } = data;
+  const i = Math.min(Math.floor(t), data.layers.length - 1);
+  const f = t - i;
+  const j = f > 0 ? i + 1 : i;
+  const plain = identity(C);
+  const P = seen(maps ? maps[i] : plain, spin, C, 1 - f);
+  const Q = seen(maps ? maps[j] : plain, spin, C, f);
+  const a = i * n * C;
+  const b = j * n * C;
+  if (C === 2) {
+    const [p0, p1, p2, p3, p4, p5] = P;
+    const [q0, q1, q2, q3, q4, q5] = Q;
+    for (let r = 0, s = 0; r < n; r++, s += 2) {
+      const x = q[a + s], y = q[a + s + 1], u = q[b + s], v = q[b + s + 1];
+      out[s] = p0 * x + p1 * y + q0 * u + q1 * v + p4 + q4;
+      out[s + 1] = p2 * x + p3 * y + q2 * u + q3 * v + p5 + q5;
+    }
+  } else {
+    for (let r = 0, s = a, e = b; r < n; r++, s += 3, e += 3) {
+      const x = q[s], y = q[s + 1], z = q[s + 2], u = q[e], v = q[e + 1], w = q[e + 2];
+      out[2 * r] = P[0] * x + P[1] * y + P[2] * z + Q[0] * u + Q[1] * v + Q[2] * w + P[9] + Q[9];
+      out[2 * r + 1] = P[3] * x + P[4] * y + P[5] * z + Q[3] * u + Q[4] * v + Q[5] * w + P[10] + Q[10];
+      if (depth) depth[r] = P[6] * x + P[7] * y + P[8] * z + Q[6] * u + Q[7] * v + Q[8] * w + P[11] + Q[11];
+    }
+  }
+  if (present) hideAbsent(present, n, i, j, f, q, C, seen(maps ? maps[i] : plain, spin, C, 1),
+    seen(maps ? maps[j] : plain, spin, C, 1), out);
+  return out;
+}
+
+/**
+ * One linear form from quantised values to weighted places as they are seen.
+ * @param {Affine} map @param {Float64Array} spin @param {number} C @param {number} weight
+ */
+function seen(map, spin, C, weight) {
+  const form = new Float64Array(C * C + C);
+  for (let r = 0; r < C; r++) {
+    let shift = 0;
+    for (let c = 0; c < C; c++) {
+      let sum = C === 2 ? map[r * 2 + c] : 0;
+      if (C === 3) for (let m = 0; m < 3; m++) sum += spin[r * 3 + m] * map[m * 3 + c];
+      form[r * C + c] = (sum * weight) / 65535;
+      shift += C === 3 ? spin[r * 3 + c] * (map[9 + c] - 0.5) : 0;
+    }
+    form[C * C + r] = weight * (C === 2 ? map[4 + r] : shift + 0.5);
+  }
+  return form;
+}
+
+/**
+ * A row that only one of the two layers has stands where that one has it, while that one is nearer.
+ * @param {Uint8Array} present @param {number} n @param {number} i @param {number} j @param {number} f
+ * @param {Uint16Array} q @param {number} C @param {Float64Array} P @param {Float64Array} Q
+ * @param {Float32Array} out
+ */
+function hideAbsent(present, n, i, j, f, q, C, P, Q, out) {
+  for (let r = 0; r < n; r++) {
+    const here = present[i * n + r];
+    const there = present[j * n + r];
+    if (here && there) continue;
+    const [form, layer] = here ? [P, i] : [Q, j];
+    const shown = here ? f < 0.5 : there && f >= 0.5;
+    for (let c = 0; c < 2; c++) {
+      let sum = form[C * C + c];
+      for (let m = 0; m < C; m++) sum += form[c * C + m] * q[(layer * n + r) * C + m];
+      out[2 * r + c] = shown ? sum : NOWHERE;
+    }
+  }
+}
+
+/** @param {ArrayLike<number>} polygon x, y, x, y, … @param {number} x @param {number} y */
+export function insidePolygon(polygon, x, y) {
+  let inside = false;
+  for (let i = 0, j = polygon.length - 2; i < polygon.length; j = i, i += 2) {
+    const above = polygon[i + 1] > y;
+    if (above !== polygon[j + 1] > y) {
+      const run = (polygon[j] - polygon[i]) / (polygon[j + 1] - polygon[i + 1]);
+      if (x < polygon[i] + run * (y - polygon[i + 1])) inside = !inside;
+    }
+  }
+  return inside;
+}
+
+/**
+ * Rows inside a polygon, a byte each.
+ * @param {ArrayLike<number>} polygon
+ * @param {Float32Array} xy
+ * @param {Uint8Array | null} visible
+ */
+export function rowsInPolygon(polygon, xy, visible) {
+  const n = xy.length / 2;
+  const hits = new Uint8Array(n);
+  let left = Infinity, right = -Infinity, top = Infinity, bottom = -Infinity;
+  for (let i = 0; i < polygon.length; i += 2) {
+    left = Math.min(left, polygon[i]);
+    right = Math.max(right, polygon[i]);
+    top = Math.min(top, polygon[i + 1]);
+    bottom = Math.max(bottom, polygon[i + 1]);
+  }
+  for (let r = 0; r < n; r++) {
+    const x = xy[2 * r], y = xy[2 * r + 1];
+    if (x < left || x > right || y < top || y > bottom || (visible && !visible[r])) continue;
+    if (insidePolygon(polygon, x, y)) hits[r] = 1;
+  }
+  return hits;
+}
+
+/**
+ * The row nearest to a place, -1 where none is within the radius. Of equal ones the last, which is
+ * drawn on top.
+ * @param {Float32Array} xy @param {number} x @param {number} y @param {number} radius
+ * @param {Uint8Array | null} visible
+ */
+export function nearestRow(xy, x, y, radius, visible) {
+  let best = -1;
+  let least = radius * radius;
+  for (let r = 0, s = 0; s < xy.length; r++, s += 2) {
+    const u = xy[s] - x, v = xy[s + 1] - y;
+    const d = u * u + v * v;
+    if (d <= least && (!visible || visible[r])) {
+      least = d;
+      best = r;
+    }
+  }
+  return best;
+}
+
+/**
+ * A row's k nearest in a layer's picture, nearest first, without itself and rows that the layer lacks.
+ * @param {import('./types.js').Data} data @param {number} layer @param {number} row @param {number} k
+ */
+export function nearestInPicture(data, layer, row, k) {
+  const { n, components: C, positions: q, present } = data;
+  const base = layer * n;
+  const rows = /** @type {number[]} */ ([]);
+  const far = /** @type {number[]} */ ([]);
+  for (let r = 0; r < n; r++) {
+    if (r === row || (present && !present[base + r])) continue;
+    let d = 0;
+    for (let c = 0; c < C; c++) {
+      const step = q[(base + r) * C + c] - q[(base + row) * C + c];
+      d += step * step;
+    }
+    if (rows.length === k && d >= far[k - 1]) continue;
+    let at = Math.min(rows.length, k - 1);
+    for (; at > 0 && far[at - 1] > d; at--) {
+      far[at] = far[at - 1];
+      rows[at] = rows[at - 1];
+    }
+    far[at] = d;
+    rows[at] = r;
+  }
+  return rows;
+}
