@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from layerlens.embedding.reduce import reduce
 from layerlens.recording.probe import Probe
@@ -38,6 +38,7 @@ def embed(
     supervised: bool = False,
     metrics: bool = True,
     keep_neighbors: int = 15,
+    max_samples: int | Literal["auto"] | None = "auto",
     n_seeds: int = 1,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -52,8 +53,10 @@ def embed(
     ----------
     model, batches, layers, readout, sketch, call, capture, dtype, store, limit, forward
         See `Probe` and `Probe.run`.
-    reducer, n_components, align, supervised, metrics, keep_neighbors, n_seeds, n_jobs, **params
+    reducer, n_components, align, supervised, metrics, keep_neighbors, **params
         See `reduce`; `params` are the reducer's own.
+    max_samples, n_seeds, n_jobs
+        See `reduce`.
     progress : bool, default False
         Show how far it is, on standard error.
     random_state : int, default 0
@@ -92,6 +95,7 @@ def embed(
         supervised=supervised,
         metrics=metrics,
         keep_neighbors=keep_neighbors,
+        max_samples=max_samples,
         n_seeds=n_seeds,
         n_jobs=n_jobs,
         progress=progress,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from layerlens.embedding.making import ReducerMaker, as_json
 from layerlens.embedding.measuring import Gauge
 from layerlens.embedding.metrics import PictureQuality
 from layerlens.embedding.neighbors import found_neighbors
+from layerlens.embedding.placing import place_rest, subsample, subsampled
 from layerlens.embedding.stability import seed_metrics, seed_spread
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.progress import Progress
@@ -38,6 +39,7 @@ def reduce(
     supervised: bool = False,
     metrics: bool = True,
     keep_neighbors: int = 15,
+    max_samples: int | Literal["auto"] | None = "auto",
     n_jobs: int | None = None,
     n_seeds: int = 1,
     progress: bool = False,
@@ -76,6 +78,11 @@ def reduce(
         `LayerEmbedding.neighbors`; 0 for none. They are those that metrics and reducers use, so
         that nothing is searched twice; with ``metrics=False``, and a reducer that needs no
         neighbours, nothing is searched for and there are none.
+    max_samples : int, "auto" or None
+        Above so many samples the reducer embeds a subsample, of each class its share and the
+        same samples in every layer, and the others are placed by their nearest neighbours among
+        it; each picture's `notes` say so. ``"auto"``: what the reducer names in its attribute
+        ``n_samples_limit``. None: all samples, however long it takes.
     n_jobs : int or None
         Threads, for reducers that can use them.
     n_seeds : int
@@ -126,6 +133,7 @@ def reduce(
     clouds = layer_clouds(activations, layers)
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)
+    whole, clouds = clouds, _part(clouds, make, max_samples, random_state or 0)
     more_seeds = _further_seeds(make, random_state, n_seeds)
     drawing: dict[str, Any] = {
         "align": align,
@@ -158,7 +166,31 @@ def reduce(
             )
             chain.append(cloud, finished[-1].coordinates)
             report.advance(note=cloud.name)
+        if clouds is not whole:
+            finished = [
+                place_rest(part, every, cloud.matrix())
+                for part, every, cloud in zip(finished, whole, clouds, strict=True)
+            ]
     return Embeddings(finished)
+
+
+def _part(
+    clouds: list[LayerCloud],
+    make: ReducerMaker,
+    max_samples: int | Literal["auto"] | None,
+    random_state: int,
+) -> list[LayerCloud]:
+    """Return the clouds of as many samples as the reducer bears: themselves, or parts of them."""
+    if max_samples == "auto":
+        max_samples = getattr(make(), "n_samples_limit", None)
+    if max_samples is None:
+        return clouds
+    if not isinstance(max_samples, int | np.integer) or max_samples < 2:
+        raise ArgumentError(f"max_samples is an int from 2 up, 'auto' or None, got {max_samples!r}")
+    run = clouds[0].run
+    if run.n_samples <= max_samples:
+        return clouds
+    return subsampled(clouds, subsample(run.labels, run.n_samples, max_samples, random_state))
 
 
 class _Chain:

@@ -46,6 +46,8 @@ class Reducer(Protocol):
     After fitting, the attribute ``labels_`` of shape (n_samples,) is taken as the clusters, the
     attribute ``notes_`` (a sequence of str) as what was done differently from what was asked
     for, and the attribute ``metrics_`` (a mapping of str to float) as figures of its own.
+    The attribute ``n_samples_limit`` (an int), where there is one, says above how many samples
+    it takes unreasonably long: `layerlens.reduce` then embeds a subsample and places the others.
     """
 
     def fit_transform(self, X: Matrix, y: Any = None) -> Any:

@@ -30,6 +30,7 @@ class AlignedUMAP(umap.AlignedUMAP):  # type: ignore[misc]
     """
 
     uses_labels: ClassVar[bool] = False
+    n_samples_limit: ClassVar[int] = 10_000
 
     def fit_transform(self, X: Matrix, y: Any = None) -> Matrix:
         """Embed one layer, of shape (n_samples, n_features), by plain UMAP."""

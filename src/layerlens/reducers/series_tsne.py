@@ -83,6 +83,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     uses_labels: ClassVar[bool] = False
+    n_samples_limit: ClassVar[int] = 100_000
 
     def __init__(
         self,

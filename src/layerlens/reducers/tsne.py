@@ -35,6 +35,7 @@ class TSNE(sklearn.manifold.TSNE):  # type: ignore[misc]
     """
 
     uses_labels: ClassVar[bool] = False
+    n_samples_limit: ClassVar[int] = 50_000
 
     def fit_transform(self, X: Matrix, y: Any = None, *, init: Matrix | None = None) -> Matrix:
         """Embed X, of shape (n_samples, n_features).

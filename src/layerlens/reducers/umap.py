@@ -41,6 +41,7 @@ class UMAP(umap.UMAP):  # type: ignore[misc]
     """
 
     uses_labels: ClassVar[bool] = True
+    n_samples_limit: ClassVar[int] = 200_000
 
     def fit_transform(
         self,
