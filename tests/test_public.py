@@ -107,7 +107,11 @@ ROOMS = {
     "recording": {"recording", "plugins", "records", "errors", "progress", "_version"},
     "embedding": {"embedding", "recording", "plugins", "records", "errors", "progress", "_version"},
     "reducers": {"reducers", "embedding", "plugins", "records", "errors", "progress"},
-    "sinks": {"sinks", "embedding", "recording", "plugins", "records", "errors", "_version"},
+    "viewer": {"viewer", "errors"},
+    "sinks": {
+        *("sinks", "viewer", "embedding", "recording"),
+        *("plugins", "records", "errors", "_version"),
+    },
 }
 
 

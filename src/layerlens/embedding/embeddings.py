@@ -190,27 +190,31 @@ class Embeddings(Mapping[str, LayerEmbedding]):
         """
         return SINKS.factory("figure").figure(self, **options)  # type: ignore[attr-defined]
 
-    def show(self, **options: Any) -> None:
-        """Show the figure in a notebook.
+    def show(self, **options: Any) -> Any:
+        """Return a view of all layers for a notebook, which Python hears from and speaks to.
+
+        As the last line of a cell it is shown. Its traits ``selection`` (numbers of samples),
+        ``layer`` (a name), ``hover`` and ``pick`` (the number of a sample, -1 for none) follow
+        what is done in the view, can be set, and can be observed.
 
         Parameters
         ----------
         **options
-            As for `plot`.
+            Those of the sink ``html``, and ``height`` in pixels.
 
-        Raises
-        ------
-        PluginError
-            If IPython or matplotlib is not installed.
+        Returns
+        -------
+        layerlens.viewer.widget.LayersView
+            Without anywidget there is a warning, and what is returned shows the same page, but
+            has no traits.
+
+        Examples
+        --------
+        >>> view = embeddings.show()                                   # doctest: +SKIP
+        >>> view                                                       # doctest: +SKIP
+        >>> embeddings.labels[view.selection]                          # doctest: +SKIP
         """
-        try:
-            from IPython.display import Image, display
-        except ImportError as error:
-            raise PluginError(
-                "show() draws in a notebook, and IPython is not installed: pip install ipython. "
-                'Elsewhere, write a file: save("layers.png").'
-            ) from error
-        display(Image(data=self._png(**options)))
+        return SINKS.factory("html").show(self, **options)  # type: ignore[attr-defined]
 
     def save(
         self,
@@ -306,7 +310,7 @@ class Embeddings(Mapping[str, LayerEmbedding]):
             body.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
         title = html.escape(repr(self).splitlines()[0])
         parts = [
-            f"<p><b>{title}</b></p><table><thead><tr>",
+            "<table><thead><tr>",
             "".join(f"<th>{html.escape(cell)}</th>" for cell in head),
             "</tr></thead><tbody>",
             "".join(f"<tr>{row}</tr>" for row in body),
@@ -318,7 +322,9 @@ class Embeddings(Mapping[str, LayerEmbedding]):
             pass
         else:
             parts.append(f'<img alt="{title}" src="data:image/png;base64,{data}">')
-        return "".join(parts)
+        page = SINKS.factory("html").frame(self)  # type: ignore[attr-defined]
+        # where frames are not shown, on GitHub say, the table and the picture are there
+        return f"{page}<details><summary><b>{title}</b></summary>{''.join(parts)}</details>"
 
     def _png(self, **options: Any) -> bytes:
         stream = io.BytesIO()

@@ -1,0 +1,333 @@
+"""One page that opens anywhere: the layers to look at, to glide through and to search."""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from layerlens.errors import ArgumentError, LayerlensWarning, StoreError
+from layerlens.records import LayerEmbedding
+from layerlens.sinks._atomic import AtomicFile
+
+__all__ = ["HtmlSink", "frame", "show"]
+
+Layers = Mapping[str, LayerEmbedding] | Iterable[LayerEmbedding]
+
+_LARGE = 40_000_000
+"""Bytes of a page above which a sample is offered."""
+
+_FRAME_POINTS = 1_500_000
+"""Bytes that the points of a page inside of a notebook's output take at most."""
+
+_FRAME_THUMBNAILS = 700_000
+_FRAME_HEIGHT = 720
+
+
+class HtmlSink:
+    """Write all layers to one page for a browser, with everything in it.
+
+    The page needs no network and no other file, and asks for none. It holds the points of all
+    layers in one frame, in 16 bits a coordinate; labels, columns and identifiers, of which long
+    ones are cut after 300 characters; thumbnails, if the run has them; and each point's 8 nearest
+    neighbours in the layer itself, for all points up to 10,000 and for 5,000 of more.
+
+    With a column called ``prediction`` or ``predicted``, and labels, the page knows which
+    samples the model gets wrong, and draws them on top.
+
+    The same result gives the same bytes, given the same Pillow, which thumbnails are written
+    with (as WebP; without Pillow as PNG, and smaller, to take no more room).
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the page goes.
+    title : str, optional
+        Its heading; by default it counts layers and samples.
+    max_points : int, optional
+        Most samples. Of more, so many are drawn at random, from each class in proportion, and
+        the page says so. All by default; above 40 MB there is a warning.
+    neighbors : bool
+        Whether neighbours are in the page: 21 bytes a point and layer, where its place takes 5.
+    thumbnail_mb : float
+        Megabytes that thumbnails take at most. To keep to it they are made smaller (32 pixels,
+        24, 16), then only some samples have one.
+    seed : int
+        Of the order in which points are drawn, so that no class lies on top, and of samples.
+
+    Raises
+    ------
+    ArgumentError
+        If an option is out of what is allowed.
+
+    Examples
+    --------
+    >>> emb.save("lenet.html")                                         # doctest: +SKIP
+    >>> emb.save("large.html", max_points=50_000)                      # doctest: +SKIP
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".html", ".htm")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        max_points: int | None = None,
+        neighbors: bool = True,
+        thumbnail_mb: float = 6.0,
+        seed: int = 0,
+    ) -> None:
+        _check(max_points=max_points, thumbnail_mb=thumbnail_mb, seed=seed)
+        self.path = path
+        self.options: dict[str, Any] = {
+            "title": title,
+            "max_points": max_points,
+            "neighbors": neighbors,
+            "thumbnail_bytes": round(thumbnail_mb * 1e6),
+            "seed": seed,
+        }
+        self._file = AtomicFile(path)
+        self._layers: list[LayerEmbedding] = []
+        self._open = False
+
+    def __enter__(self) -> Self:
+        """Make the temporary file."""
+        self._file.open()
+        self._layers = []
+        self._open = True
+        return self
+
+    def write(self, embedding: LayerEmbedding, /) -> None:
+        """Take a layer; the page is made when all are there, for they share their frame.
+
+        Raises
+        ------
+        StoreError
+            Outside of the ``with`` block, or if the layer belongs to another run than the first.
+        """
+        if not self._open:
+            raise StoreError("a sink writes inside of its with block: with HtmlSink(path) as sink")
+        if self._layers and self._layers[0].run is not embedding.run:
+            raise StoreError(
+                f"the layer {embedding.layer!r} belongs to another run than the layers before it; "
+                f"a page holds one run. Write the other run to a page of its own."
+            )
+        self._layers.append(embedding)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Write the page and put it under its name; on an exception leave what was there."""
+        layers, self._layers = self._layers, []
+        self._open = False
+        size = 0
+        try:
+            if exc_type is None:
+                size = self._write(layers)
+        except OSError as error:
+            self._file.discard()
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
+        except BaseException:
+            self._file.discard()
+            raise
+        if exc_type is not None:
+            self._file.discard()
+            return
+        self._file.commit()
+        if size > _LARGE:
+            self._offer_a_sample(layers, size)
+
+    def _write(self, layers: list[LayerEmbedding]) -> int:
+        from layerlens.sinks._document import write_document
+        from layerlens.sinks._page import pack
+
+        if not layers:
+            raise StoreError(f"no layer came, so there is nothing to write to {str(self.path)!r}")
+        stream = self._file.stream
+        write_document(pack(layers, **self.options), stream)
+        return stream.tell()
+
+    def _offer_a_sample(self, layers: list[LayerEmbedding], size: int) -> None:
+        n = min(layers[0].run.n_samples, self.options["max_points"] or layers[0].run.n_samples)
+        fitting = _rounded_down(n * _LARGE / size)
+        warnings.warn(
+            f"{Path(self.path).name} has {size / 1e6:.0f} MB, {n:,} points in {len(layers)} "
+            f"layers, and browsers take seconds to open it. max_points={fitting} writes a page of "
+            f"about {_LARGE / 1e6:.0f} MB with a sample of them, from each class in proportion, "
+            f"and the page says so.",
+            LayerlensWarning,
+            stacklevel=3,
+        )
+
+    @staticmethod
+    def made(path: str | os.PathLike[str]) -> bool:
+        """Return whether a file is a page that this sink wrote."""
+        from layerlens.sinks._document import MARK
+
+        try:
+            with Path(path).open("rb") as stream:
+                return MARK.encode() in stream.read(4096)
+        except OSError:
+            return False
+
+    @staticmethod
+    def frame(embeddings: Layers, *, height: int = _FRAME_HEIGHT, **options: Any) -> str:
+        """Return the page inside of an ``iframe``: see `frame`."""
+        return frame(embeddings, height=height, **options)
+
+    @staticmethod
+    def show(embeddings: Layers, **options: Any) -> Any:
+        """Return what shows the layers in a notebook: see `show`."""
+        return show(embeddings, **options)
+
+
+def frame(
+    embeddings: Layers,
+    *,
+    height: int = _FRAME_HEIGHT,
+    max_points: int | None = None,
+    thumbnail_mb: float = _FRAME_THUMBNAILS / 1e6,
+    neighbors: bool = True,
+    **options: Any,
+) -> str:
+    """Return the page as an ``<iframe srcdoc>``, which lives on when a notebook is exported.
+
+    It has no rights over the page around it: it may run its own script and offer downloads.
+    Since it is kept in the notebook at every execution, its points take 1.5 MB at most unless
+    `max_points` says otherwise: of more, a sample is shown, and the page says so.
+
+    Parameters
+    ----------
+    embeddings : Embeddings, or iterable of LayerEmbedding
+        The layers, of one run.
+    height : int
+        Height in pixels.
+    max_points, thumbnail_mb, neighbors, **options
+        Those of `HtmlSink`.
+    """
+    from layerlens.sinks._document import write_document
+    from layerlens.sinks._page import pack
+
+    layers = _in_order(embeddings)
+    _check(max_points=max_points, thumbnail_mb=thumbnail_mb, seed=options.get("seed", 0))
+    if max_points is None:
+        max_points = _most_points(layers, neighbors)
+    stream = io.BytesIO()
+    page = pack(
+        layers,
+        max_points=max_points,
+        neighbors=neighbors,
+        thumbnail_bytes=round(thumbnail_mb * 1e6),
+        **options,
+    )
+    write_document(page, stream)
+    return (
+        f'<iframe title="{html.escape(page.head["title"])}" '
+        'sandbox="allow-scripts allow-downloads" loading="lazy" '
+        f'style="width:100%;height:{int(height)}px;border:0" '
+        f'srcdoc="{html.escape(stream.getvalue().decode("utf-8"))}"></iframe>'
+    )
+
+
+def show(embeddings: Layers, **options: Any) -> Any:
+    """Return a widget of the page, or without anywidget the page in an ``iframe``.
+
+    Parameters
+    ----------
+    embeddings : Embeddings, or iterable of LayerEmbedding
+        The layers, of one run.
+    **options
+        Those of `HtmlSink`, and ``height`` in pixels.
+    """
+    layers = _in_order(embeddings)
+    try:
+        import anywidget  # noqa: F401
+    except ImportError:
+        warnings.warn(
+            "anywidget is not installed, so the view is a page that Python does not hear from: "
+            'pip install "torch-layerlens[notebook]" brings selection, layer and hover to Python.',
+            LayerlensWarning,
+            stacklevel=4,
+        )
+        return _Frame(frame(layers, **options))
+    from layerlens.sinks._page import pack
+    from layerlens.viewer.widget import LayersView
+
+    height = options.pop("height", _FRAME_HEIGHT)
+    thumbnail_mb = options.pop("thumbnail_mb", 6.0)
+    _check(
+        max_points=options.get("max_points"),
+        thumbnail_mb=thumbnail_mb,
+        seed=options.get("seed", 0),
+    )
+    page = pack(layers, thumbnail_bytes=round(thumbnail_mb * 1e6), **options)
+    return LayersView(
+        page.head,
+        page.sections,
+        samples=page.samples,
+        ids=np.asarray(layers[0].run.ids),
+        layers=[layer.layer for layer in layers],
+        height=height,
+    )
+
+
+class _Frame:
+    """Shows itself as HTML."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def _repr_html_(self) -> str:
+        return self._text
+
+
+def _in_order(embeddings: Layers) -> list[LayerEmbedding]:
+    values = embeddings.values() if isinstance(embeddings, Mapping) else embeddings
+    layers = sorted(values, key=lambda layer: layer.index)
+    if not layers:
+        raise ArgumentError("there is no layer to show")
+    if any(layer.run is not layers[0].run for layer in layers):
+        raise ArgumentError("the layers come from several runs; show each run by itself")
+    return layers
+
+
+def _most_points(layers: list[LayerEmbedding], neighbors: bool) -> int | None:
+    """Return how many points take the room that a notebook's output has, None for all."""
+    with_neighbors = neighbors and any(layer.neighbors is not None for layer in layers)
+    each = len(layers) * (5.4 + 21.4 * with_neighbors + 2.7) + 20
+    most = int(_FRAME_POINTS / each)
+    return None if layers[0].run.n_samples <= most else max(_rounded_down(most), 1)
+
+
+def _rounded_down(count: float) -> int:
+    """Return the number with two digits that are not zero."""
+    digits = max(len(str(int(count))) - 2, 0)
+    unit: int = 10**digits
+    return max(int(count) // unit * unit, 1)
+
+
+def _check(*, max_points: int | None, thumbnail_mb: float, seed: int) -> None:
+    if max_points is not None and (
+        isinstance(max_points, bool)
+        or not isinstance(max_points, int | np.integer)
+        or max_points < 1
+    ):
+        raise ArgumentError(f"max_points is a whole number from 1, or None, got {max_points!r}")
+    if not isinstance(thumbnail_mb, int | float) or not 0 <= thumbnail_mb <= 200:
+        raise ArgumentError(f"thumbnail_mb is a number from 0 to 200, got {thumbnail_mb!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ArgumentError(f"seed is a whole number from 0, got {seed!r}")
