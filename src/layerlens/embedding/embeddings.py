@@ -8,11 +8,12 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from layerlens.embedding.saving import write_all
 from layerlens.embedding.table import label_names, layer_table
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.registry import SINKS
@@ -216,45 +217,73 @@ class Embeddings(Mapping[str, LayerEmbedding]):
         """
         return SINKS.factory("html").show(self, **options)  # type: ignore[attr-defined]
 
+    @overload
     def save(
         self,
         path: str | os.PathLike[str],
         sink: str | Callable[..., Any] | None = None,
         **options: Any,
-    ) -> Path:
-        """Write the result to a file.
+    ) -> Path: ...
+    @overload
+    def save(self, path: Iterable[Any]) -> list[Path]: ...
+    def save(
+        self,
+        path: str | os.PathLike[str] | Iterable[Any],
+        sink: str | Callable[..., Any] | None = None,
+        **options: Any,
+    ) -> Path | list[Path]:
+        """Write the result to a file, or to several with all their sinks open at once.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str or path-like, or iterable of these and of sinks
             Where to. Nothing lies there before the file is whole, and a failure leaves what was
-            there.
+            there. Of several, one that fails leaves the others alone: they are finished before
+            the error is raised. A sink with options is made beforehand,
+            ``layerlens.sinks.get("figure", "layers.png", dpi=300)``.
         sink : str, class or other callable, optional
-            What writes it; by default the sink that the path's suffix stands for.
+            What writes it; by default the sink that the path's suffix stands for. For one path.
         **options
-            Those of the sink.
+            Those of the sink. For one path.
 
         Returns
         -------
-        pathlib.Path
-            The path.
+        pathlib.Path or list of pathlib.Path
+            The path, or the paths in the order in which they were given.
 
         Raises
         ------
+        ArgumentError
+            If several are given and none is there, two have one path, one is neither path nor
+            sink, or `sink` or options are given beside them.
         PluginError
             If no sink has the suffix, or the sink cannot be loaded.
         StoreError
-            If the file cannot be written.
+            If the file cannot be written; of several, naming each sink that failed.
         TypeError
             If the sink does not have such an option.
+
+        Examples
+        --------
+        >>> emb.save("lenet.npz")                                      # doctest: +SKIP
+        >>> emb.save(["lenet.npz", "lenet.png", "lenet.parquet"])      # doctest: +SKIP
         """
+        layers = list(self._layers.values())
+        if not isinstance(path, str | os.PathLike):
+            if sink is not None or options:
+                given = ", ".join([*(["sink"] if sink is not None else []), *options])
+                raise ArgumentError(
+                    f"{given} cannot be shared by several files: put a sink that is made already "
+                    f'into the list, layerlens.sinks.get("figure", "layers.png", dpi=300) say'
+                )
+            return write_all(layers, path, _sink_for)
         path = Path(path)
         if sink is None:
             factory = _sink_for(path)
         else:
             factory = SINKS.factory(sink) if isinstance(sink, str) else sink
         with factory(path, **options) as writer:
-            for layer in self._layers.values():
+            for layer in layers:
                 writer.write(layer)
         return path
 

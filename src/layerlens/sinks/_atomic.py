@@ -1,4 +1,4 @@
-"""Write beside the target and rename on success, so that nobody ever sees half a file."""
+"""Write beside the target and rename on success, so that nobody ever sees half a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from layerlens.errors import StoreError
 
-__all__ = ["AtomicFile"]
+__all__ = ["AtomicFile", "AtomicFolder"]
 
 
 class AtomicFile:
@@ -112,6 +112,102 @@ class AtomicFile:
                 stream.close()
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+class AtomicFolder:
+    """A folder that appears under its name only when all of its files are there.
+
+    As `AtomicFile`, for what needs several files. A folder that lies under the name already is
+    replaced only if it is empty or holds the `mark`, the name of a file that every result of this
+    kind has: what somebody else keeps in a folder is never removed.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The final name. A symbolic link is followed: the folder it points to is replaced.
+    mark : str
+        Name of the file by which a folder of this kind is known.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mark: str) -> None:
+        self.path = Path(path)
+        self.mark = mark
+        self._temporary: Path | None = None
+
+    def open(self) -> Path:
+        """Make the temporary folder and return it.
+
+        Raises
+        ------
+        StoreError
+            If the folder above is missing or cannot be written to, or something lies under the
+            name that is not ours to replace.
+        """
+        target = Path(os.path.realpath(self.path))
+        if not target.parent.is_dir():
+            raise StoreError(
+                f"cannot write {str(self.path)!r}: the folder {str(target.parent)!r} does not "
+                f"exist. Make it first, or choose another path."
+            )
+        self._require_free(target)
+        temporary = target.parent / f".layerlens-{secrets.token_hex(8)}.part"
+        self._temporary = temporary
+        try:
+            temporary.mkdir()
+        except OSError as error:
+            self._temporary = None
+            raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
+        return temporary
+
+    def commit(self) -> None:
+        """Put the folder under its final name.
+
+        Raises
+        ------
+        StoreError
+            If that cannot be done. The temporary folder is removed, and what lay under the name
+            before lies there still.
+        """
+        temporary = self._temporary
+        if temporary is None:
+            raise StoreError(f"{str(self.path)!r} is not open for writing")
+        target = Path(os.path.realpath(self.path))
+        old = temporary.with_suffix(".old")
+        try:
+            self._require_free(target)
+            if target.is_dir():
+                target.replace(old)  # a folder with files in it cannot be renamed over
+            temporary.replace(target)
+        except BaseException as error:
+            if old.exists() and not target.exists():
+                old.replace(target)
+            self.discard()
+            if isinstance(error, OSError) and not isinstance(error, StoreError):
+                raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
+            raise
+        self._temporary = None
+        shutil.rmtree(old, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Remove the temporary folder; harmless where there is none."""
+        temporary, self._temporary = self._temporary, None
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _require_free(self, target: Path) -> None:
+        if not target.exists():
+            return
+        if not target.is_dir():
+            raise StoreError(
+                f"cannot write {str(self.path)!r}: a file lies there, and this makes a folder. "
+                f"Choose another path."
+            )
+        if any(target.iterdir()) and not (target / self.mark).is_file():
+            raise StoreError(
+                f"cannot write {str(self.path)!r}: a folder with other files lies there (there is "
+                f"no {self.mark!r} among them). Choose a folder of its own, "
+                f"{str(self.path / 'layerlens')!r} say."
+            )
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # on Windows; elsewhere all files are binary

@@ -1,0 +1,139 @@
+"""Write one result with several sinks at once: one that fails leaves the others alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from layerlens.errors import ArgumentError, StoreError
+from layerlens.records import LayerEmbedding
+
+__all__ = ["write_all"]
+
+Choose = Callable[[Path], Callable[..., Any]]
+
+
+def write_all(
+    layers: Sequence[LayerEmbedding], targets: Iterable[Any], choose: Choose
+) -> list[Path]:
+    """Open every sink, hand each layer to all of them, close them.
+
+    Parameters
+    ----------
+    layers : sequence of LayerEmbedding
+        The layers, in depth order.
+    targets : iterable of path-like and sinks
+        A path stands for the sink that its suffix chooses.
+    choose : callable
+        Returns the sink's factory for a path.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Where each wrote to.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no target, one is neither path nor sink, or two have one path.
+    StoreError
+        If a sink failed, naming each that did, after all others finished. The failures are its
+        cause: one as it is, several as an ExceptionGroup.
+    """
+    outputs = [_Output(target, choose) for target in targets]
+    if not outputs:
+        raise ArgumentError("there is nothing to save to: the list of paths is empty")
+    _require_distinct(outputs)
+    try:
+        for output in outputs:
+            output.attempt(output.open)
+        for layer in layers:
+            for output in outputs:
+                output.attempt(output.take, layer)
+        for output in outputs:
+            output.attempt(output.close, None)
+    except BaseException as error:  # Ctrl-C: nothing of what is open may be left half-written
+        for output in outputs:
+            output.abandon(error)
+        raise
+    failed = [output for output in outputs if output.error is not None]
+    if failed:
+        causes = [output.error for output in failed if output.error is not None]
+        cause = causes[0] if len(causes) == 1 else ExceptionGroup("sinks that failed", causes)
+        what = "; ".join(
+            f"{output.name} ({str(output.path)!r}): {type(output.error).__name__}: {output.error}"
+            for output in failed
+        )
+        raise StoreError(
+            f"{len(failed)} of {len(outputs)} sinks failed, the others are written. {what}"
+        ) from cause
+    return [output.path for output in outputs]
+
+
+class _Output:
+    """One sink among several: open until it fails or is closed."""
+
+    def __init__(self, target: Any, choose: Choose) -> None:
+        if isinstance(target, str | os.PathLike):
+            self.path = Path(target)
+            self.sink: Any = None
+            self._factory: Callable[..., Any] | None = choose(self.path)
+            self.name = getattr(self._factory, "__name__", repr(self._factory))
+        elif isinstance(target, AbstractContextManager):
+            self.path = Path(getattr(target, "path", ""))
+            self.sink, self._factory = target, None
+            self.name = type(target).__name__
+        else:
+            raise ArgumentError(
+                f"save() takes a path, or a list of paths and sinks; {target!r} is neither. "
+                f'A sink with options is made by layerlens.sinks.get("figure", path, dpi=300).'
+            )
+        self.writer: Any = None
+        self.error: Exception | None = None
+        self._is_open = False
+
+    def open(self) -> None:
+        if self._factory is not None:
+            self.sink = self._factory(self.path)
+        self.writer = self.sink.__enter__()
+        self._is_open = True
+
+    def take(self, layer: LayerEmbedding) -> None:
+        self.writer.write(layer)
+
+    def close(self, error: BaseException | None) -> None:
+        if self._is_open:
+            self._is_open = False
+            self.sink.__exit__(error and type(error), error, error and error.__traceback__)
+
+    def attempt(self, step: Callable[..., Any], *args: Any) -> None:
+        """Do a step unless one failed before; on a failure close the sink, which discards."""
+        if self.error is not None:
+            return
+        try:
+            step(*args)
+        except Exception as error:  # noqa: BLE001 -- whatever a third party's sink raises
+            self.error = error
+            self.abandon(error)
+
+    def abandon(self, error: BaseException) -> None:
+        try:
+            self.close(error)
+        except Exception as second:  # noqa: BLE001 -- the first failure is the one to report
+            error.add_note(f"closing {self.name} failed too: {type(second).__name__}: {second}")
+
+
+def _require_distinct(outputs: Sequence[_Output]) -> None:
+    seen: dict[str, _Output] = {}
+    for output in outputs:
+        if str(output.path) in ("", "."):
+            continue  # a sink that does not say where it writes
+        other = seen.setdefault(os.path.realpath(output.path), output)
+        if other is not output:
+            raise ArgumentError(
+                f"{other.name} and {output.name} both write {str(output.path)!r}: "
+                f"give each a path of its own"
+            )
