@@ -7,7 +7,7 @@ from torch import nn
 
 from layerlens.errors import ShapeError
 from layerlens.recording.boxes import FIELD, GRADIENT
-from layerlens.recording.fields import FieldFinder
+from layerlens.recording.fields import FieldFinder, Seer
 from layerlens.recording.maps import activation_maps
 
 SIZE = (40, 32)
@@ -110,7 +110,7 @@ def test_where_the_field_is_everything_the_box_holds_95_percent_of_the_gradient(
     x = torch.randn(2, 2, *SIZE)
     finder = FieldFinder(model, x)
     assert finder.fields("0", [(20, 10)])[0].shape == SIZE
-    (box,) = finder.boxes("0", [(20, 10)], [1], [1])
+    (box,) = finder.boxes([Seer("0", (20, 10), 1, 1)])
     assert box.how == GRADIENT
     given = x[1:].clone().requires_grad_()
     model(given)[0, 1, 20, 10].backward()
@@ -118,7 +118,7 @@ def test_where_the_field_is_everything_the_box_holds_95_percent_of_the_gradient(
     assert 0.95 <= weight[box.slices].sum() / weight.sum() < 1
     assert box.start[0] <= 20 < box.stop[0]
     assert max(box.shape) <= 5
-    local = finder.boxes("0.conv", [(20, 10)], [1], [1])[0]
+    local = finder.boxes([Seer("0.conv", (20, 10), 1, 1)])[0]
     assert (local.how, local.shape) == (FIELD, (3, 3))
 
 
@@ -127,7 +127,7 @@ def test_a_gradient_is_that_of_the_layer_and_not_of_what_changes_it_in_place():
     with torch.no_grad():
         model[0].weight.fill_(-1.0)
     x = torch.rand(1, 1, 3, 3)  # the field of the middle is all of it, and the unit is negative
-    (box,) = FieldFinder(model, x).boxes("0", [(1, 1)], [0], [0])
+    (box,) = FieldFinder(model, x).boxes([Seer("0", (1, 1), 0, 0)])
     assert (box.how, box.shape) == (GRADIENT, (3, 3))
 
 

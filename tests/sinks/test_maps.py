@@ -57,6 +57,16 @@ def test_the_scale_is_what_the_foot_says(scale):
     assert words in " ".join(_texts(figure))
 
 
+def test_the_first_row_may_show_other_pictures_than_the_input():
+    model, x = _deep(1)
+    maps = activation_maps(model, x)
+    figure = maps.plot(first_row={"start": x[0, 0], "wanted": torch.rand(3, 9, 5).numpy()})
+    assert {"start", "wanted"} <= set(_texts(figure))
+    assert [im.get_array().shape for im in _images(figure)[:2]] == [(12, 12, 3), (9, 5, 3)]
+    with pytest.raises(ArgumentError, match=r"first_row\['two'\].*\(2, 12, 12\)"):
+        maps.plot(first_row={"two": x[0, :2]})
+
+
 def test_dead_channels_are_marked():
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU())
     with torch.no_grad():

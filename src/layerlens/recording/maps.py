@@ -14,7 +14,7 @@ from torch import nn
 
 from layerlens.errors import ArgumentError, LayerSelectionError, ShapeError
 from layerlens.recording import feeding
-from layerlens.recording.fields import FieldFinder
+from layerlens.recording.fields import FieldFinder, Seer
 from layerlens.recording.grids import Gridded, GridReader
 from layerlens.recording.mapped import ActivationMaps, LayerMaps
 from layerlens.recording.passes import Forward, model_input, named_layers, send
@@ -113,11 +113,7 @@ def activation_maps(
         shown = "; ".join(f"{name!r}: {why}" for name, why in list(skipped.items())[:3])
         raise ShapeError(f"none of the selected layers has a grid. {shown}")
     if boxes:
-        finder = FieldFinder(model, x, grid=grid, layout=layout)
-        taker.layers = {
-            name: replace(layer, boxes=_boxes(layer, finder))
-            for name, layer in taker.layers.items()
-        }
+        _add_boxes(taker.layers, FieldFinder(model, x, grid=grid, layout=layout))
     return ActivationMaps(
         taker.layers,
         inputs=taker.inputs,
@@ -126,16 +122,19 @@ def activation_maps(
     )
 
 
-def _boxes(layer: LayerMaps, finder: FieldFinder) -> Any:
-    samples, count = layer.shape[:2]
-    asked = [(b, i) for b in range(samples) for i in range(count)]
-    found = finder.boxes(
-        layer.name,
-        places=[layer.strongest(b, i) for b, i in asked],
-        channels=[int(layer.channels[i]) for _, i in asked],
-        samples=[b for b, _ in asked],
-    )
-    return tuple(tuple(found[b * count : (b + 1) * count]) for b in range(samples))
+def _add_boxes(layers: dict[str, LayerMaps], finder: FieldFinder) -> None:
+    seers = {
+        name: [
+            Seer(name, layer.strongest(b, i), int(layer.channels[i]), b)
+            for b, i in np.ndindex(layer.shape[:2])
+        ]
+        for name, layer in layers.items()
+    }
+    found = iter(finder.boxes([seer for mine in seers.values() for seer in mine]))
+    for name, layer in layers.items():
+        samples, count = layer.shape[:2]
+        boxes = tuple(tuple(next(found) for _ in range(count)) for _ in range(samples))
+        layers[name] = replace(layer, boxes=boxes)
 
 
 class _Maps:

@@ -16,7 +16,7 @@ from layerlens.errors import ArgumentError, LayerlensWarning, RecordingError, Sh
 from layerlens.progress import Progress
 from layerlens.recording import feeding
 from layerlens.recording.driven import LayerTop, TopSamples, TopUnit, UnitAcross
-from layerlens.recording.fields import FieldFinder
+from layerlens.recording.fields import FieldFinder, Seer
 from layerlens.recording.grids import GridReader
 from layerlens.recording.locate import strongest_cells
 from layerlens.recording.mapped import LayerMaps
@@ -392,11 +392,17 @@ class _Strongest:
                 for unit, place in np.argwhere(numbers >= 0)
                 if tuple(self._inputs[int(numbers[unit, place])].shape) == size
             ]
+            places = [np.unravel_index(cells[at], state.grid) for at in asked]
             found = finder.boxes(
-                name,
-                places=[np.unravel_index(cells[at], state.grid) for at in asked],
-                channels=[int(state.channels[unit]) for unit, _ in asked],
-                samples=[known.index(int(numbers[at])) for at in asked],
+                [
+                    Seer(
+                        layer=name,
+                        place=tuple(map(int, place)),
+                        channel=int(state.channels[at[0]]),
+                        sample=known.index(int(numbers[at])),
+                    )
+                    for at, place in zip(asked, places, strict=True)
+                ]
             )
             for at, box in zip(asked, found, strict=True):
                 table[at] = box

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,7 @@ class _Options:
     tile: float
     columns: int
     title: str | None
+    first_row: Mapping[str, Any] | None
 
 
 def draw_maps(
@@ -67,6 +68,7 @@ def draw_maps(
     overlay: bool = False,
     tile: float = 0.8,
     title: str | None = None,
+    first_row: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draw maps of one sample.
 
@@ -98,6 +100,9 @@ def draw_maps(
         Width of a tile in inches.
     title : str, optional
         Heading in place of the model's class.
+    first_row : mapping of str to array of shape (H, W), (1, H, W) or (3, H, W), optional
+        Pictures to show in the first row in place of the input, and what they are called: an input
+        of several kinds of channels one by one, say, and what the model made of it.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def draw_maps(
     ArgumentError
         If an option is out of what is allowed.
     """
-    options = _Options(sample, scale, overlay, tile, columns, title)
+    options = _Options(sample, scale, overlay, tile, columns, title, first_row)
     _check(result, options, rows, page, stride)
     names = list(result)
     if page is not None:
@@ -161,9 +166,9 @@ def _draw(result: Any, names: Sequence[str], options: _Options) -> Figure:
     layers = [result[name] for name in names]
     count = min(options.columns, max(len(layer.channels) for layer in layers))
     image = None if result.inputs is None else result.inputs[options.sample]
-    tiles = _input_tiles(image)
+    tiles = _first_tiles(image, options.first_row)
     heights = [_tile_height(layer, image, options) for layer in layers]
-    first = 0.0 if image is None else _image_height(tiles[0][1], options.tile * 1.5)
+    first = _image_height(tiles[0][1], options.tile * 1.5) if tiles else 0.0
     width = 2 * _EDGE + _LABEL + count * options.tile + (count - 1) * _GAP
     width = max(width, 5.2)
     body = sum(heights) + len(layers) * (_CAPTION + _BETWEEN)
@@ -173,8 +178,8 @@ def _draw(result: Any, names: Sequence[str], options: _Options) -> Figure:
     canvas = Canvas(width, _HEAD + body + 0.16 + lines * 7 * 1.45 / 72 + 0.2)
     _heading(canvas, result, names, options)
     y = _HEAD
-    if image is not None:
-        _draw_input(canvas, tiles, y, first, options, result, image)
+    if tiles:
+        _draw_first(canvas, tiles, y, first, options, image)
         y += first + _CAPTION + _BETWEEN
     most = max(_most(layer, options.sample, count) for layer in layers)
     for layer, high in zip(layers, heights, strict=True):
@@ -227,7 +232,10 @@ def _foot(layers: Sequence[Any], options: _Options, count: int) -> str:
 # --- the input -------------------------------------------------------------------------------
 
 
-def _input_tiles(image: Array | None) -> list[tuple[str, Array]]:
+def _first_tiles(image: Array | None, given: Mapping[str, Any] | None) -> list[tuple[str, Array]]:
+    """Return what the first row shows: each picture's name and (H, W, 3) pixels."""
+    if given is not None:
+        return [(name, as_image(_picture(name, np.asarray(one)))) for name, one in given.items()]
     if image is None:
         return []
     if len(image) in (1, 3):
@@ -235,18 +243,29 @@ def _input_tiles(image: Array | None) -> list[tuple[str, Array]]:
     return [(str(i), as_image(image[i : i + 1])) for i in range(min(8, len(image)))]
 
 
+def _picture(name: str, values: Array) -> Array:
+    values = values[None] if values.ndim == 2 else values
+    if values.ndim != 3 or len(values) not in (1, 3):
+        raise ArgumentError(
+            f"first_row[{name!r}] is a picture of shape (H, W), (1, H, W) or (3, H, W); got "
+            f"{values.shape}"
+        )
+    return values
+
+
 def _image_height(image: Array, width: float) -> float:
     return width * float(np.clip(image.shape[0] / image.shape[1], 0.3, 1.6))
 
 
-def _draw_input(
+def _draw_first(
     canvas: Canvas, tiles: list[tuple[str, Array]], y: float, high: float, options: _Options,
-    result: Any, image: Array,
+    image: Array | None,
 ) -> None:  # fmt: skip
     canvas.text(_EDGE, y + 0.13, "input", _NAME, bold=True)
-    canvas.text(_EDGE, y + 0.28, _times(image.shape), 7, color=GREY)
-    low, top = float(image.min()), float(image.max())
-    canvas.text(_EDGE, y + 0.42, f"{number(low)} to {number(top)}", 7, color=GREY)
+    if image is not None:
+        canvas.text(_EDGE, y + 0.28, _times(image.shape), 7, color=GREY)
+        low, top = number(float(image.min())), number(float(image.max()))
+        canvas.text(_EDGE, y + 0.42, f"{low} to {top}", 7, color=GREY)
     x, wide = _EDGE + _LABEL, options.tile * 1.5
     for name, tile in tiles:
         canvas.image(tile, x, y, wide, high)
