@@ -29,7 +29,7 @@ export function stripped(text) {
 /** The script of all modules. */
 export function bundle() {
   return moduleNames().map((name) => stripped(readFileSync(join(folder, name), 'utf8'))
-    .split('\n').filter((line) => !line.startsWith('import ')).map((line) => line.replace(/^export /, '')).join('\n')).join('');
+    .split('\n').filter((line) => !line.startsWith('import ')).map((line) => line.replace(/^export /, '').replace(/\/\*\* .*? \*\/ ?/g, '')).join('\n')).join('');
 }
 
 /** The style. */

@@ -75,7 +75,7 @@ export function createBar(view) {
   const judged = data.roles.correct !== undefined || (data.roles.label !== undefined && data.roles.prediction !== undefined);
   const found = [
     judged && item('Wrong predictions', 'select the points that the network gets wrong', 'mistakes'),
-    data.layers.length > 1 && item('Move most', 'select the 49 points that move most between this layer and the next', 'movers'),
+    data.layers.length > 1 && item('Move most', 'select the 30 points that move most between this layer and the next', 'movers'),
     data.layers.length > 1 && data.neighbors && data.columns.some((c) => c.kind === 'category') && item('Change company', 'select the points most of whose neighbours are of another class in the next layer', 'changers'),
     data.stress && item('Least to be believed', 'select the points whose neighbours this picture hides most', 'doubtful'),
   ].filter((node) => node instanceof Node);

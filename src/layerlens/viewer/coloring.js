@@ -1,6 +1,6 @@
 // From values to the colours of rows and the keys of the legend.
 
-import { classStyles, ground, mixed, packed, rampColor, unknownColor, unpacked } from './palette.js';
+import { classStyles, ground, packed, rampColor, unknownColor, unpacked } from './palette.js';
 
 /**
  * @param {import('./types.js').Data} data

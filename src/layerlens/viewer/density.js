@@ -1,6 +1,6 @@
 // Where points lie densely: counts on a grid, smoothed, and the lines of equal density.
 
-const SIDE = 96;
+const SIDE = 128;
 
 /**
  * Smoothed counts of some rows on a grid over a window; three box filters are close to a Gaussian.
@@ -9,7 +9,7 @@ const SIDE = 96;
  * @param {{left: number, top: number, side: number}} area
  * @param {number} [radius] of a box, cells
  */
-export function densityGrid(xy, meant, area, radius = 2) {
+export function densityGrid(xy, meant, area, radius = 1) {
   let grid = new Float32Array(SIDE * SIDE);
   for (let r = 0, s = 0; s < xy.length; r++, s += 2) {
     const x = Math.floor(((xy[s] - area.left) / area.side) * SIDE), y = Math.floor(((xy[s + 1] - area.top) / area.side) * SIDE);

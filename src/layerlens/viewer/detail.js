@@ -1,6 +1,6 @@
 // A point: what it is, how far its place is to be believed, who is near it, and how that changes with depth.
 
-import { cell, idOf, labelColumn } from './data.js';
+import { cell, idOf, labelColumn, nativeNeighbors } from './data.js';
 import { keyMark } from './legend.js';
 import { company, keptNeighbors } from './query.js';
 import { button, count, drawing, element, figure, printable } from './util.js';
@@ -24,7 +24,7 @@ export function createDetail(view) {
     const facts = element('dl', { className: 'll-facts' });
     data.columns.forEach((column, i) => {
       if (i === data.roles.id) return;
-      const text = printable(cell(column, row), 200) || '–';
+      const text = column.kind === 'number' ? figure(Number(column.values[row])) : printable(cell(column, row), 200) || '–';
       facts.append(element('div', {}, element('dt', { textContent: printable(column.name, 40) }), element('dd', { className: i === data.roles.correct && text === 'wrong' ? 'll-wrong' : '' }, element('bdi', { textContent: text }))));
     });
     const image = view.picture(row, 96);
@@ -35,7 +35,7 @@ export function createDetail(view) {
   function believed(row) {
     if (data.present && !data.present[view.layer * data.n + row]) return [element('p', { className: 'll-hint', textContent: 'This layer has no value of this point.' })];
     const lines = [];
-    if (data.stress) lines.push(`The picture hides ${figure((100 * data.stress[view.layer * data.n + row]) / 255)} % of its neighbours.`);
+    if (data.stress && !nativeNeighbors(data, view.layer, row)) lines.push(`The picture hides ${Math.round(data.stress[view.layer * data.n + row] / 2.55)} % of its neighbours.`);
     if (data.spread) {
       const spread = data.spread[view.layer * data.n + row] / 255;
       lines.push(`Other runs put it ${spread >= 1 ? 'a radius of the picture or more' : figure(spread) + ' of the picture’s radius'} away.`);

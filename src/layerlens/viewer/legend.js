@@ -25,7 +25,7 @@ export function createLegend(view) {
     const { name, keys, ramp } = view.coloring;
     const title = element('h2', { textContent: printable(name, 60) });
     if (ramp) return box.replaceChildren(title, rampScale(ramp));
-    const list = element('ul');
+    const list = element('ul', { className: keys.length > 5 && keys.every((key) => key.label.length < 9) ? 'll-short' : '' });
     for (const key of keys.slice(0, MOST_KEYS)) {
       const node = element('button', { type: 'button', title: 'Click hides or shows this class; shift and click selects it' },
         keyMark(key.color, key.shape), element('bdi', { textContent: printable(key.label, 80) || '(empty)' }), element('small', { textContent: count(key.count) }));

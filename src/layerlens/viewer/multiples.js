@@ -34,8 +34,8 @@ export function createMultiples(view, kind) {
     }
     if (kind === 'strip')
       for (const { layer, node } of cells) {
-        node.style.left = `${((layer + 0.5) / L) * 100 - (step * 50) / L}%`;
-        node.style.width = `${(step * 100) / L}%`;
+        node.style.left = `${(layer * 100) / L}%`;
+        node.style.width = `${(Math.min(step, L - layer) * 100) / L}%`;
       }
     current();
     redraw();

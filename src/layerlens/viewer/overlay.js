@@ -35,7 +35,8 @@ function css(color, alpha = 1) {
 }
 
 /**
- * The path of a row through the layers: what is behind is drawn, what is ahead dotted.
+ * The path of a row through the layers: what is behind is drawn, what is ahead dotted. Of the picked
+ * row the whole of it, of selected ones what is near, so that many can be told apart.
  * @param {Brush} brush @param {number} row @param {string} color @param {number} width
  */
 function paintPath({ context, view, back }, row, color, width) {
@@ -63,10 +64,12 @@ function paintPath({ context, view, back }, row, color, width) {
   };
   const now = here.shown ? [{ ...here, there: true }] : [];
   context.lineJoin = 'round';
-  stroke([...now, ...points.slice(i + 1)], [1, 4], 0.75);
-  stroke([...points.slice(0, i + 1), ...now], [], 1);
+  stroke([...now, ...points.slice(i + 1, row === state.pick ? undefined : i + 2)], [1, 4], 0.75);
+  const before = Math.max(i - 1, 0);
+  if (row !== state.pick) stroke(points.slice(0, before + 1), [], 0.25);
+  stroke([...points.slice(row === state.pick ? 0 : before, i + 1), ...now], [], 1);
   context.fillStyle = color;
-  for (let l = 0; l <= i && l < data.layers.length; l++) {
+  for (let l = row === state.pick ? 0 : before; l <= i && l < data.layers.length; l++) {
     if (!points[l].there) continue;
     context.beginPath();
     context.arc(points[l].x, points[l].y, width + 0.5, 0, 7);
@@ -146,7 +149,7 @@ function paintClasses({ context, view, ink, back }) {
     if (!peak.height) continue;
     context.strokeStyle = color;
     if (state.contours)
-      for (const share of [0.12, 0.4, 0.75]) {
+      for (const share of [0.15, 0.45, 0.75]) {
         const lines = contour(grid, share * peak.height, area);
         context.beginPath();
         for (let i = 0; i < lines.length; i += 4) {
@@ -177,8 +180,8 @@ function paintImages({ context, view }) {
   const { data, state, coloring } = view;
   const { thumbnails } = data;
   if (!thumbnails) return;
-  const side = Math.min(48, Math.max(20, Math.round(0.028 * state.camera.k)));
-  if (Number.isInteger(state.t) || !view.pictured.length) view.pictured = apart(view, side);
+  const side = Math.min(56, Math.max(24, Math.round(0.035 * state.camera.k)));
+  if (Number.isInteger(state.t) || !view.pictured.length) view.pictured = apart(view, side + 4);
   context.imageSmoothingEnabled = thumbnails.width > side;
   const scale = side / Math.max(thumbnails.width, thumbnails.height);
   const w = thumbnails.width * scale, h = thumbnails.height * scale;
@@ -197,19 +200,19 @@ function paintImages({ context, view }) {
 /** Rows whose images do not cover each other, selected ones first. @param {import('./types.js').View} view @param {number} side */
 function apart(view, side) {
   const { state, data } = view;
-  const taken = new Set();
+  /** @type {Map<number, {x: number, y: number}>} */
+  const taken = new Map(); // no cell of this size holds two that are apart
   /** @type {number[]} */
   const rows = [];
-  const cellSize = side * 1.08;
   for (const wanted of state.selected ? [1, 0] : [0])
     for (let r = data.n - 1; r >= 0 && rows.length < MOST_IMAGES; r--) {
       if (state.selection[r] !== wanted) continue;
       const { x, y, shown } = view.screen(r);
       if (!shown || x < 0 || y < 0 || x > view.width || y > view.height || !view.sheetPart(r)) continue;
-      const cells = [];
-      for (const dx of [-0.5, 0.5]) for (const dy of [-0.5, 0.5]) cells.push(Math.round(x / cellSize + dx) * 65536 + Math.round(y / cellSize + dy));
-      if (cells.some((key) => taken.has(key))) continue;
-      cells.forEach((key) => taken.add(key));
+      const cell = Math.floor(y / side) * 4096 + Math.floor(x / side);
+      const near = [-1, 0, 1].flatMap((down) => [-1, 0, 1].map((across) => taken.get(cell + down * 4096 + across)));
+      if (near.some((other) => other && Math.abs(other.x - x) < side && Math.abs(other.y - y) < side)) continue;
+      taken.set(cell, { x, y });
       rows.push(r);
     }
   return rows;

@@ -48,7 +48,7 @@ function comparison(sign, wanted) {
  * The rows that go farthest between two layers' pictures, fewer than can be drawn as paths.
  * @param {import('./types.js').Data} data @param {number} from @param {number} to @param {number} [most]
  */
-export function movers(data, from, to, most = MOST_PATHS - 1) {
+export function movers(data, from, to, most = 30) {
   const { n, components: C, positions: q, present } = data;
   const moved = new Float64Array(n);
   const rows = [];

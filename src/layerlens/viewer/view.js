@@ -84,7 +84,7 @@ export function mount(root, data, options = {}) {
   const grid = createMultiples(view, 'grid');
   grid.hidden = true;
   const side = element('aside', { className: 'll-side' }, legend, detail, createChosen(view));
-  root.append(bar, element('div', { className: 'll-body' }, stage, grid, side), bottom, live);
+  root.append(bar, element('div', { className: 'll-body' }, element('div', { className: 'll-main' }, stage, grid, bottom), side), live);
 
   function summary() {
     const layer = data.layers[view.layer];
