@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from layerlens.recording.activations import Activations, LayerActivations
     from layerlens.recording.maps import activation_maps
     from layerlens.recording.probe import Probe
+    from layerlens.recording.storing import Store
     from layerlens.recording.tokens import PerToken
     from layerlens.recording.units import top_samples, unit_across
     from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
@@ -52,6 +53,7 @@ _HOME = {
     "RunInfo": "layerlens.records",
     "ShapeError": "layerlens.errors",
     "Sink": "layerlens.plugins.protocols",
+    "Store": "layerlens.recording.storing",
     "StoreError": "layerlens.errors",
     "activation_maps": "layerlens.recording.maps",
     "embed": "layerlens.pipeline",
@@ -80,6 +82,7 @@ __all__ = [
     "RunInfo",
     "ShapeError",
     "Sink",
+    "Store",
     "StoreError",
     "__version__",
     "activation_maps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from layerlens.embedding.embeddings import Embeddings
     from layerlens.recording.readout import ReadoutSpec
     from layerlens.recording.selection import Selector
+    from layerlens.recording.storing import Store
 
 __all__ = ["embed"]
 
@@ -30,7 +32,7 @@ def embed(
     call: str = "each",
     capture: str = "output",
     dtype: str = "float32",
-    store: None = None,
+    store: str | os.PathLike[str] | Store | None = None,
     limit: int | None = None,
     forward: Callable[[nn.Module, Any], Any] | None = None,
     n_components: int = 2,

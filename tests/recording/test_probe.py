@@ -617,7 +617,7 @@ def test_fused_encoder_is_recorded_layer_by_layer_and_differs_by_rounding_only()
         ({"dtype": "int8"}, ll.ArgumentError, "float32"),
         ({"sketch": "none"}, ll.ArgumentError, "width"),
         ({"readout": "mean"}, ll.ArgumentError, "pool"),
-        ({"store": "run.zarr"}, ll.ArgumentError, "memory"),
+        ({"store": 3}, ll.ArgumentError, "store is the path of a folder.*got 3"),
         ({"layers": "fcc"}, ll.LayerSelectionError, "'fc'"),
     ],
 )

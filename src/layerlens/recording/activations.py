@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.errors import LayerSelectionError, ShapeError
-from layerlens.recording.rows import Rows
+from layerlens.recording.rows import Rows, RowSource
 from layerlens.records import LayerInfo, RunInfo
 
 __all__ = ["Activations", "LayerActivations"]
@@ -45,7 +46,7 @@ class LayerActivations:
     def __init__(
         self,
         info: LayerInfo,
-        values: Rows,
+        values: RowSource,
         *,
         ids: Array,
         rows: Array | None = None,
@@ -58,7 +59,7 @@ class LayerActivations:
         self.cache: dict[str, Any] = {}
         self._values = values
         self._count = values.count
-        values.readers.add(self)
+        values.watch(self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -123,11 +124,15 @@ class LayerActivations:
             if step > 0:
                 rows = self._values.array(start, max(start, stop))[::step]
                 return rows[(slice(None), *rest)] if rest else rows
+        places = _places(first, self._count)
+        if places is not None:
+            rows = self._values.take(places)
+            return rows[(slice(None), *rest)] if rest else rows
         return np.asarray(self)[key]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # rows travel as an array, whatever memory they lie in here
-        return _layer_of, (self.info, np.asarray(self), self.ids, self.rows, self.sketch)
+        # rows in memory travel as an array; rows on disk are read by whoever gets this
+        return _layer_of, (self.info, self._values.portable(), self.ids, self.rows, self.sketch)
 
     def __repr__(self) -> str:
         kept = f" -> {self.shape[1]} sketched" if self.sketch else ""
@@ -135,16 +140,34 @@ class LayerActivations:
 
 
 def _layer_of(
-    info: LayerInfo, values: Array, ids: Array, rows: Array | None, sketch: str | None
+    info: LayerInfo, values: Any, ids: Array, rows: Array | None, sketch: str | None
 ) -> LayerActivations:
-    return LayerActivations(info, Rows.of(values), ids=ids, rows=rows, sketch=sketch)
+    source: RowSource = Rows.of(values) if isinstance(values, np.ndarray) else values
+    return LayerActivations(info, source, ids=ids, rows=rows, sketch=sketch)
+
+
+def _places(key: Any, count: int) -> npt.NDArray[np.int64] | None:
+    """Return the rows that a list or array of integers or booleans picks, or None for others."""
+    if not isinstance(key, list | np.ndarray):
+        return None
+    array = np.asarray(key)
+    if array.ndim != 1 or array.dtype.kind not in "iub" or not array.size:
+        return None
+    if array.dtype.kind == "b":
+        return np.flatnonzero(array) if len(array) == count else None
+    places = array.astype(np.int64)
+    outside = (places < -count) | (places >= count)
+    if outside.any():
+        raise IndexError(f"row {places[outside][0]} of {count}")
+    return np.where(places < 0, places + count, places)
 
 
 class Activations(Mapping[str, LayerActivations]):
     """What was recorded of a run, layer by layer in the order in which layers were called.
 
-    Made by `Probe`, or of arrays by `of`. All layers have the same samples in the same order, but
-    for layers that were not called for every sample (see `LayerActivations.rows`).
+    Made by `Probe`, of arrays by `of`, or from disk by `open`. All layers have the same samples in
+    the same order, but for layers that were not called for every sample (see
+    `LayerActivations.rows`).
 
     Attributes
     ----------
@@ -152,7 +175,8 @@ class Activations(Mapping[str, LayerActivations]):
         What all layers share.
     meta : dict
         How the record was made: the model's class and size, selection, readout, sketch, seed,
-        versions, and ``"skipped"``, which layers gave nothing and why.
+        versions, and ``"skipped"``, which layers gave nothing and why. From disk also the weights'
+        fingerprint, ``"store"`` (the path) and ``"complete"``.
     """
 
     def __init__(
@@ -231,6 +255,60 @@ class Activations(Mapping[str, LayerActivations]):
             versions={"numpy": np.__version__},
         )
         return cls(layers, run, {"model": "arrays"})
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Activations:
+        """Open what was recorded to disk; also while it is being written, or was interrupted.
+
+        Nothing is read but what the record says of itself and of its samples; a layer's rows are
+        read when they are asked for, and only those. What is committed when the store is opened is
+        what there is: open it again to see more.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A folder that `Probe` wrote, with ``store=``.
+
+        Returns
+        -------
+        Activations
+            ``meta["complete"]`` says whether the recording came to its end.
+
+        Raises
+        ------
+        StoreError
+            If there is no store, a damaged one, or one that a newer layerlens wrote.
+
+        Examples
+        --------
+        >>> import tempfile, torch, layerlens
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     probe = layerlens.Probe(torch.nn.Linear(3, 2), store=f"{folder}/run.zarr")
+        ...     _ = probe.run(torch.zeros(5, 3))
+        ...     layerlens.Activations.open(f"{folder}/run.zarr")[""][1:3]
+        array([[..., ...],
+               [..., ...]], dtype=float32)
+        """
+        from layerlens.recording.opening import open_store
+
+        return open_store(path)
+
+    def verify(self) -> int:
+        """Read every file of the store that these activations lie in, and check it.
+
+        Returns
+        -------
+        int
+            How many files were checked; 0 where the rows lie in memory.
+
+        Raises
+        ------
+        StoreError
+            If files are missing or damaged; it names them, all of them in its ``files``.
+        """
+        from layerlens.recording.opening import verify_store
+
+        return sum(verify_store(path) for path in self.meta.get("stores", ()))
 
     def __getitem__(self, name: str) -> LayerActivations:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ from layerlens.recording.layout import ChannelAxes, puts_batch_second
 from layerlens.recording.operations import Operations
 from layerlens.recording.reading import TextReader
 from layerlens.recording.readout import NotApplicableError, Readouts
-from layerlens.recording.record import Output, Record
+from layerlens.recording.record import Output, Recording
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selection, Target, qualified_names
 from layerlens.recording.structure import Path
@@ -53,7 +53,7 @@ class Capture:
         What is recorded of it.
     readout : Readouts
         ``layer name -> Readout``.
-    record : Record
+    record : Recording
         Where it goes.
     last_call_only : bool
         Record only the last call of a module in a batch.
@@ -64,7 +64,7 @@ class Capture:
         model: nn.Module,
         selection: Selection,
         readout: Readouts,
-        record: Record,
+        record: Recording[Any],
         *,
         last_call_only: bool,
     ) -> None:
@@ -114,6 +114,11 @@ class Capture:
         _THREADS[self._thread] -= 1
         if not _THREADS[self._thread]:
             del _THREADS[self._thread]
+
+    def restore(self, places: Mapping[str, Path], skipped: Mapping[str, str]) -> None:
+        """Go on after an earlier recording: where layers' tensors lay, and what was left out."""
+        self._places.update(places)
+        self.skipped.update(skipped)
 
     def called(self) -> set[str]:
         """Return which of the selected modules were called."""

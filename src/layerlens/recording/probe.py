@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -19,9 +21,12 @@ from layerlens.progress import Progress
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations
 from layerlens.recording.capture import Capture
+from layerlens.recording.fingerprint import describe, fingerprint
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.loading import traced
+from layerlens.recording.opening import open_store
 from layerlens.recording.readout import ReadoutSpec, readouts_for
-from layerlens.recording.record import Record
+from layerlens.recording.record import Record, Recording
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import (
     INPUT,
@@ -32,6 +37,9 @@ from layerlens.recording.selection import (
     select,
 )
 from layerlens.recording.sketch import check_sketch
+from layerlens.recording.stored import StoredRecord
+from layerlens.recording.storing import Store, StoredRun
+from layerlens.recording.structure import format_path, split_path
 
 __all__ = ["Probe"]
 
@@ -78,8 +86,10 @@ class Probe:
         Record what modules put out, or what goes into them (then ``"*"`` is the leaf modules).
     dtype : {"float32", "float16", "float64"}, default "float32"
         Of the rows.
-    store : None
-        Reserved: records are kept in memory.
+    store : str, path-like, Store or None, default None
+        A folder to record to, as a Zarr v3 tree; None keeps records in memory. The same recording
+        into the same folder goes on where the last commit ended, and what comes out is byte for
+        byte what it would have been. A `Store` has options.
     random_state : int, default 0
         Seed of the sketches. Records of one seed fit together.
 
@@ -98,10 +108,15 @@ class Probe:
         If an argument is not one of those above.
     RecordingError
         If the model takes no hooks (TorchScript).
+    StoreError
+        On entering or running: if the store cannot be written to, holds another recording (the
+        message names what differs), is being written by another one, or a write fails. What was
+        committed is whole in any case.
 
     Notes
     -----
-    Each ``with`` block starts a new record. Calls count in the thread that opened the block, so
+    Each ``with`` block starts a new record in memory; with ``store=`` it goes on with the one that
+    is there. Calls count in the thread that opened the block, so
     threads that run one model record each its own.
 
     A batch is one forward of the model. Where only parts of the model are called
@@ -135,15 +150,11 @@ class Probe:
         call: str = "each",
         capture: str = "output",
         dtype: str = "float32",
-        store: None = None,
+        store: str | os.PathLike[str] | Store | None = None,
         random_state: int = 0,
     ) -> None:
         check_sketch(sketch)
-        if store is not None:
-            raise ArgumentError(
-                f"store={store!r}: this version keeps records in memory; leave store out, and "
-                "reduce them with sketch= or readout='pool' where memory is short"
-            )
+        self._store = Store.of(store)
         self.model = model
         self._root = original(model)
         self._selector: Selector = as_selector(layers)
@@ -159,10 +170,21 @@ class Probe:
             )
         self._random_state = int(random_state)
         self._stack: ExitStack | None = None
-        self._capture = self._new_capture(previous=None)
+        self._limit: int | None = None
+        self._reached_limit = False
+        self._is_running = False
+        self._capture = self._new_capture(self._new_record(previous=None))
         self._label_names: tuple[str, ...] | None = None
 
-    def _new_capture(self, previous: Record | None) -> Capture:
+    def _new_record(self, previous: Recording[Any] | None) -> Record:
+        return Record(
+            sketch=self._sketch,
+            dtype=self._dtype,
+            random_state=self._random_state,
+            previous=previous if isinstance(previous, Record) else None,
+        )
+
+    def _new_capture(self, record: Recording[Any]) -> Capture:
         """Find what is selected, so that a mistyped name fails here and not in the forward."""
         found = select(self._root, self._selector)
         self._scripted = [t.name for t in found.targets if is_scripted(t.module)]
@@ -184,32 +206,60 @@ class Probe:
                 "TorchScript, which takes no hooks; probe the module that it was made from"
             )
         self._named = found.named
+        self._selected = [
+            target.name + ("" if path is None else format_path(path))
+            for target in targets
+            for path in target.paths
+        ]
+        self._selected += [INPUT] * found.model_input + [f"op:{one}" for one in found.operations]
         names = [target.name for target in targets] + [INPUT] * found.model_input
         return Capture(
             self._root,
             replace(found, targets=targets),
             readouts_for(self._readout, names, found.operations),
-            Record(
-                sketch=self._sketch,
-                dtype=self._dtype,
-                random_state=self._random_state,
-                previous=previous,
-            ),
+            record,
             last_call_only=self._call == "last",
         )
 
     def __enter__(self) -> Self:
         if self._stack is not None:
             raise RecordingError("this probe is open already; to nest probes, make a second one")
-        self._capture = self._new_capture(previous=self._capture.record)
+        self._capture = self._new_capture(self._new_record(previous=self._capture.record))
         self._label_names = None
-        with ExitStack() as stack:
-            hooks = Hooks(self._root)
-            stack.callback(hooks.remove)
-            compiled_runs_eagerly(stack, is_compiled(self.model))
-            self._capture.attach(hooks, inputs=self._what == "input")
-            self._stack = stack.pop_all()
+        if self._store is not None:
+            self._go_on(self._store)
+        try:
+            with ExitStack() as stack:
+                hooks = Hooks(self._root)
+                stack.callback(hooks.remove)
+                compiled_runs_eagerly(stack, is_compiled(self.model))
+                self._capture.attach(hooks, inputs=self._what == "input")
+                self._stack = stack.pop_all()
+        except BaseException:
+            if self._stored is not None:
+                self._stored.writer.close()
+            raise
         return self
+
+    def _go_on(self, store: Store) -> None:
+        """Open the store, and take up the record that is in it."""
+        run = StoredRun(store, self._spec(), self._about())
+        if not self._is_running:
+            run.refuse_complete()
+        record = run.begin(
+            self._limit, sketch=self._sketch, dtype=self._dtype, random_state=self._random_state
+        )
+        places = {
+            name: split_path(layer.info.output_path)[1] for name, layer in record.layers.items()
+        }
+        self._capture.record = record
+        self._capture.restore(places, record.skipped)
+        record.skipped = self._capture.skipped
+
+    @property
+    def _stored(self) -> StoredRecord | None:
+        record = self._capture.record
+        return record if isinstance(record, StoredRecord) else None
 
     def __exit__(
         self,
@@ -220,15 +270,35 @@ class Probe:
         stack, self._stack = self._stack, None
         if stack is None:
             return
+        ended_well = False
         try:
-            stack.close()
+            try:
+                stack.close()
+            finally:
+                if exc_type is None:
+                    self._capture.end_batch()
+                else:
+                    self._capture.drop_batch()
+            ended_well = exc_type is None
         finally:
-            if exc_type is None:
-                self._capture.end_batch()
-            else:
-                self._capture.drop_batch()
+            self._close_store(exc, ended_well)
         if exc_type is None:
             self._warn()
+
+    def _close_store(self, exc: BaseException | None, ended_well: bool) -> None:
+        stored = self._stored
+        if stored is None:
+            return
+        if ended_well:
+            stored.finish(self._limit if self._reached_limit else None)
+            return
+        try:
+            stored.abandon()
+        except Exception as error:
+            if exc is None:
+                raise
+            if error.args != exc.args:  # else it is the failed write that ended the recording
+                exc.add_note(f"the store, too, could not be brought to an end: {error}")
 
     def _warn(self) -> None:
         """Say once, at the end, what was left out."""
@@ -298,21 +368,82 @@ class Probe:
     @property
     def activations(self) -> Activations:
         """What was recorded up to the last whole batch."""
-        readout = self._readout
-        meta: dict[str, Any] = {
+        stored = self._stored
+        if stored is not None:
+            if self._stack is not None:
+                stored.save(everything=True)
+                stored.writer.drain()
+            return open_store(stored.writer.folder.root)
+        if self._store is not None and not self._capture.record.samples.count:
+            return open_store(self._store.path)
+        record = cast(Record, self._capture.record)
+        meta = {**self._identity(), **self._about()}
+        return record.activations(meta, self._label_names, self._capture.skipped)
+
+    def remaining(self, batches: Iterable[Any]) -> Iterable[Any]:
+        """Return the batches of your own loop that a store does not hold yet.
+
+        ``for x, y in probe.remaining(loader)`` in place of ``for x, y in loader`` goes on where the
+        last commit ended. Without it, batches that are recorded are sent through the model again,
+        and dropped.
+
+        Parameters
+        ----------
+        batches : iterable
+            The same as when the recording began. Of a `torch.utils.data.DataLoader` the recorded
+            batches are not loaded; of anything else they are taken and dropped.
+
+        Returns
+        -------
+        iterable
+            All of them where nothing is recorded, or records are kept in memory.
+
+        Raises
+        ------
+        RecordingError
+            If the probe is not open, or a batch went by already.
+        StoreError
+            If there are fewer batches than are recorded.
+        """
+        stored = self._stored
+        if self._stack is None:
+            raise RecordingError("remaining needs an open probe: with Probe(...) as probe")
+        if stored is None:
+            return batches
+        if stored.position:
+            raise RecordingError("remaining is called once, before the first batch")
+        skip = stored.whole_batches()
+        stored.skip(skip)
+        return traced(batches, skip, stored.known_indices())[0]
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what the record is of, in JSON's types."""
+        return {
             "model": type(self._root).__name__,
             "n_parameters": sum(p.numel() for p in self._root.parameters() if not is_lazy(p)),
-            "layers": self._selector if isinstance(self._selector, str) else repr(self._selector),
-            "readout": readout if isinstance(readout, str) else repr(readout),
-            "sketch": self._sketch,
+            "layers": describe(self._selector),
+            "readout": describe(self._readout),
+            "sketch": describe(self._sketch),
             "call": self._call,
             "capture": self._what,
             "dtype": self._dtype,
             "random_state": self._random_state,
-            "skipped": dict(self._capture.skipped),
-            "versions": {"layerlens": __version__, "torch": str(torch.__version__)},
         }
-        return self._capture.record.activations(meta, self._label_names, self._capture.skipped)
+
+    def _spec(self) -> dict[str, Any]:
+        """Return what must be the same for a store to go on."""
+        identity = self._identity()
+        return {**identity, "weights": fingerprint(self._root), "selected": self._selected}
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "skipped": dict(self._capture.skipped),
+            "versions": {
+                "layerlens": __version__,
+                "torch": str(torch.__version__),
+                "numpy": np.__version__,
+            },
+        }
 
     def run(
         self,
@@ -357,29 +488,57 @@ class Probe:
             raise ArgumentError(f"limit is a number of samples, 1 or more; got {limit}")
         totals = [n for n in (feeding.expected_samples(batches), limit) if n is not None]
         total = limit if self._capture.text.counts_tokens else min(totals, default=None)
+        self._limit, self._reached_limit = limit, False
+        if self._store is not None:
+            there = StoredRun(self._store, self._spec(), self._about())
+            if there.is_done(total, limit):
+                return open_store(self._store.path)
         with ExitStack() as stack:
             stack.enter_context(feeding.evaluation(self.model))
             stack.enter_context(torch.no_grad())
+            stack.callback(setattr, self, "_is_running", False)
+            self._is_running = True
             stack.enter_context(self)
-            capture, samples = self._capture, self._capture.record.samples
-            capture.caller_ends_batches = True
-            capture.record.expected = total
-            self._label_names = feeding.class_names(batches)
-            shown = Progress("recording", total, shown=progress, unit="samples")
-            stack.enter_context(shown)
-            for batch in feeding.as_batches(batches):
-                before = samples.count
-                capture.keep = None if limit is None else limit - before
-                self._run_one(batch, forward)
-                shown.advance(samples.count - before)
-                if limit is not None and samples.count >= limit:
-                    break
-            if not samples.count:
-                raise RecordingError(
-                    "nothing was recorded: batches is empty, or none of the selected layers was "
-                    "called"
-                )
+            self._drive(batches, total, forward, stack.enter_context, progress=progress)
         return self.activations
+
+    def _drive(
+        self,
+        batches: Iterable[Any],
+        total: int | None,
+        forward: Callable[[nn.Module, Any], Any] | None,
+        enter: Callable[[Progress], Progress],
+        *,
+        progress: bool,
+    ) -> None:
+        """Send the batches through, but for those that a store holds already."""
+        limit, capture, record = self._limit, self._capture, self._capture.record
+        capture.caller_ends_batches = True
+        record.expected = total
+        self._label_names = feeding.class_names(batches)
+        source, places = feeding.as_batches(batches), None
+        stored = self._stored
+        if stored is not None:
+            stored.about["label_names"] = self._label_names and list(self._label_names)
+            stored.skip(stored.whole_batches())
+            known = stored.known_indices()
+            source, places = traced(source, stored.whole_batches(), known)
+        shown = enter(Progress("recording", total, shown=progress, unit="samples"))
+        shown.advance(record.samples.count)
+        for batch in source:
+            before = record.samples.count
+            capture.keep = None if limit is None else limit - record.position
+            if stored is not None and places:
+                stored.indices = places.popleft()
+            self._run_one(batch, forward)
+            shown.advance(record.samples.count - before)
+            if limit is not None and record.samples.count >= limit:
+                self._reached_limit = True
+                break
+        if not record.samples.count:
+            raise RecordingError(
+                "nothing was recorded: batches is empty, or none of the selected layers was called"
+            )
 
     def _run_one(self, batch: Any, forward: Callable[[nn.Module, Any], Any] | None) -> None:
         if forward is not None:

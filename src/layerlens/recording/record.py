@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from layerlens.recording.samples import Annotation, Samples
 from layerlens.recording.sketch import FoldedSketch, sketch_width
 from layerlens.records import LayerInfo, RunInfo
 
-__all__ = ["Output", "Record"]
+__all__ = ["Output", "Record", "RecordedLayer", "Recording"]
 
 _DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 
@@ -53,13 +53,54 @@ class Output:
     readout: Readout
 
 
+class RowTaker(Protocol):
+    """Rows of one layer as they grow."""
+
+    @property
+    def count(self) -> int:
+        """How many rows were taken."""
+        ...
+
+    def reserve(self, n_rows: int) -> npt.NDArray[Any]:
+        """Return memory for the next rows; they count once `commit` says so."""
+        ...
+
+    def commit(self, n_rows: int) -> None:
+        """Keep the first rows of what was last reserved."""
+        ...
+
+
+Taker = TypeVar("Taker", bound=RowTaker)
+
+
 @dataclass(slots=True)
-class _Layer:
+class RecordedLayer(Generic[Taker]):
+    """One layer of a record.
+
+    Parameters
+    ----------
+    info : LayerInfo
+        What is known of it.
+    rows : RowTaker
+        Its rows.
+    sketch : FoldedSketch or None
+        What makes them narrower.
+    order : int
+        Its place among the layers.
+    spans : list of (int, int)
+        Which samples the rows are of.
+    """
+
     info: LayerInfo
-    rows: Rows
+    rows: Taker
     sketch: FoldedSketch | None
     order: int
     spans: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def sketch_text(self) -> str | None:
+        """How the rows were made narrower, for the record."""
+        return None if self.sketch is None else f"fold {self.sketch!r}"
 
     def note_span(self, start: int, stop: int) -> None:
         """Note which samples the last rows belong to; neighbouring spans are one."""
@@ -78,8 +119,8 @@ class _InFlight:
     device: torch.device
 
 
-class Record:
-    """Rows of all layers of one run.
+class Recording(Generic[Taker]):
+    """What all records share: an output becomes rows, and a batch counts when it is through.
 
     Parameters
     ----------
@@ -89,33 +130,16 @@ class Record:
         ``"float16"``, ``"float32"`` or ``"float64"``.
     random_state : int
         Seed of the sketches.
-    expected : int or None
-        How many samples will come, where that is known.
-    previous : Record or None
-        An earlier record; its memory is written again where nobody looks at it any more.
     """
 
-    def __init__(
-        self,
-        *,
-        sketch: str | int | None,
-        dtype: str,
-        random_state: int,
-        expected: int | None = None,
-        previous: Record | None = None,
-    ) -> None:
-        self.layers: dict[str, _Layer] = {}
+    def __init__(self, *, sketch: str | int | None, dtype: str, random_state: int) -> None:
+        self.layers: dict[str, RecordedLayer[Taker]] = {}
         self.samples = Samples()
-        self.expected = expected
+        self.expected: int | None = None
+        """How many samples will come, where that is known."""
         self._sketch = sketch
         self._dtype = dtype
         self._seed = random_state
-        self._created = datetime.now(UTC).isoformat(timespec="seconds")
-        self._spare = (
-            {}
-            if previous is None
-            else {name: layer.rows.recycle() for name, layer in previous.layers.items()}
-        )
         # rows of the batch under way: how many of each layer, and copies still on their way
         self._pending: dict[str, int] = {}
         self._in_flight: dict[str, _InFlight] = {}
@@ -156,7 +180,7 @@ class Record:
             self._in_flight[name] = _InFlight(host, target, values.device)
         self._pending[name] = len(values)
 
-    def _new_layer(self, name: str, output: Output, dim: int) -> _Layer:
+    def _new_layer(self, name: str, output: Output, dim: int) -> RecordedLayer[Taker]:
         width = sketch_width(self._sketch, dim)
         info = LayerInfo(
             name,
@@ -167,17 +191,22 @@ class Record:
             output_path=output.path,
             readout=output.readout.name,
         )
-        sketch = None if width is None else FoldedSketch(name, dim, width, self._seed)
-        rows = Rows(info.width, np.dtype(self._dtype), self._expected_rows())
-        rows.adopt(self._spare.pop(name, []))
-        layer = _Layer(info, rows, sketch, order=len(self.layers))
+        layer = RecordedLayer(
+            info, self._new_rows(name, info.width), self._sketch_of(info), order=len(self.layers)
+        )
         self.layers[name] = layer
         return layer
 
-    def _expected_rows(self) -> int | None:
-        return None if self.expected is None else max(0, self.expected - self.samples.count)
+    def _sketch_of(self, info: LayerInfo) -> FoldedSketch | None:
+        if not info.sketched:
+            return None
+        return FoldedSketch(info.name, info.dim, info.width, self._seed)
 
-    def _other_width(self, layer: _Layer, output: Output, dim: int) -> str:
+    def _new_rows(self, name: str, width: int) -> Taker:
+        """Return where a layer's rows go."""
+        raise NotImplementedError
+
+    def _other_width(self, layer: RecordedLayer[Taker], output: Output, dim: int) -> str:
         info = layer.info
         shape = "x".join(map(str, output.tensor.shape[1:]))
         before = "x".join(map(str, info.output_shape))
@@ -192,17 +221,14 @@ class Record:
             f"by readout {info.readout!r}), earlier ones had {before} ({info.dim} values). {cure}"
         )
 
+    @property
+    def position(self) -> int:
+        """How many samples of the stream of batches have gone by."""
+        return self.samples.count
+
     def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
         """Count the batch under way, or its first `keep` samples."""
-        keep = batch if keep is None else min(batch, keep)
-        self._land()
-        start = self.samples.count
-        for name, count in self._pending.items():
-            layer = self.layers[name]
-            layer.rows.commit(min(count, keep))
-            layer.note_span(start, start + min(count, keep))
-        self._pending.clear()
-        self.samples.add(keep, annotation)
+        raise NotImplementedError
 
     def drop(self) -> None:
         """Forget the batch under way, and the layers that only it had."""
@@ -221,6 +247,52 @@ class Record:
         for copy in self._in_flight.values():
             torch.from_numpy(copy.target).copy_(copy.host)
         self._in_flight.clear()
+
+
+class Record(Recording[Rows]):
+    """Rows of all layers of one run, in memory.
+
+    Parameters
+    ----------
+    sketch, dtype, random_state
+        See `Recording`.
+    previous : Record or None
+        An earlier record; its memory is written again where nobody looks at it any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        sketch: str | int | None,
+        dtype: str,
+        random_state: int,
+        previous: Record | None = None,
+    ) -> None:
+        super().__init__(sketch=sketch, dtype=dtype, random_state=random_state)
+        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._spare = (
+            {}
+            if previous is None
+            else {name: layer.rows.recycle() for name, layer in previous.layers.items()}
+        )
+
+    def _new_rows(self, name: str, width: int) -> Rows:
+        expected = None if self.expected is None else max(0, self.expected - self.samples.count)
+        rows = Rows(width, np.dtype(self._dtype), expected)
+        rows.adopt(self._spare.pop(name, []))
+        return rows
+
+    def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
+        """Count the batch under way, or its first `keep` samples."""
+        keep = batch if keep is None else min(batch, keep)
+        self._land()
+        start = self.samples.count
+        for name, count in self._pending.items():
+            layer = self.layers[name]
+            layer.rows.commit(min(count, keep))
+            layer.note_span(start, start + min(count, keep))
+        self._pending.clear()
+        self.samples.add(keep, annotation)
 
     def activations(
         self,
@@ -244,7 +316,7 @@ class Record:
                 layer.rows,
                 ids=ids if rows is None else ids[rows],
                 rows=rows,
-                sketch=None if layer.sketch is None else f"fold {layer.sketch!r}",
+                sketch=layer.sketch_text,
             )
         run = RunInfo(
             layers={},

@@ -11,12 +11,12 @@ from __future__ import annotations
 import mmap
 import threading
 import weakref
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Rows"]
+__all__ = ["RowSource", "Rows"]
 
 _MAX_RESERVE = 64 << 20  # bytes that are reserved beyond what is known to come
 _MIN_RESERVE = 1 << 16
@@ -33,6 +33,45 @@ def _reserve(n_rows: int, width: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if size < _FROM_HEAP:
         return np.empty((n_rows, width), dtype)
     return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(n_rows, width)
+
+
+class RowSource(Protocol):
+    """Rows of one width and dtype that can be read, wherever they lie."""
+
+    @property
+    def width(self) -> int:
+        """Values in a row."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Their dtype."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def array(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows as one array."""
+        ...
+
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the rows at some places, in that order."""
+        ...
+
+    def consolidate(self) -> None:
+        """Make it cheap to return all rows at once."""
+        ...
+
+    def watch(self, reader: Any) -> None:
+        """Take note of an object that reads from here."""
+        ...
+
+    def portable(self) -> Any:
+        """Return what another process can read the rows from: an array, or such a source."""
+        ...
 
 
 class _Lease:
@@ -140,6 +179,21 @@ class Rows:
                 result[low - start : high - start] = piece[low - first : high - first]
             first += used
         return result
+
+    def take(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the rows at some places, in that order."""
+        self.consolidate()
+        taken: npt.NDArray[Any] = self.array(0, self.count)[places]
+        return taken
+
+    def watch(self, reader: Any) -> None:
+        """Take note of an object that reads from here, as long as it lives."""
+        self.readers.add(reader)
+
+    def portable(self) -> npt.NDArray[Any]:
+        """Return all rows as an array."""
+        self.consolidate()
+        return self.array(0, self.count)
 
     def consolidate(self) -> None:
         """Bring all rows together in one piece, so that `array` copies nothing.

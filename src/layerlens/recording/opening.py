@@ -1,0 +1,131 @@
+"""Activations that lie on disk."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.recording.storage.arrays import ChunkCache, StoredArray
+from layerlens.recording.storage.columns import THUMBNAILS, decoded
+from layerlens.recording.storage.files import DamagedStoreError, Folder
+from layerlens.recording.storage.tree import Manifest, read_manifest
+from layerlens.recording.storage.verify import verify
+from layerlens.recording.stored import info_of
+from layerlens.records import RunInfo
+
+__all__ = ["open_store", "verify_store"]
+
+Array = npt.NDArray[Any]
+
+
+class StoredRows:
+    """Rows of one layer on disk; only what is asked for is read."""
+
+    def __init__(self, array: StoredArray) -> None:
+        self._array = array
+
+    @property
+    def width(self) -> int:
+        """Values in a row."""
+        return self._array.entry.shape[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Their dtype."""
+        return np.dtype(self._array.entry.dtype)
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self._array.entry.rows
+
+    def array(self, start: int, stop: int) -> Array:
+        """Return rows as one array, read anew."""
+        return self._array.read(start, stop)
+
+    def take(self, places: npt.NDArray[np.int64]) -> Array:
+        """Return the rows at some places, in that order."""
+        return self._array.take(places)
+
+    def consolidate(self) -> None:
+        """Do nothing: rows on disk stay there."""
+
+    def watch(self, reader: Any) -> None:
+        """Do nothing: nobody writes over rows that count."""
+
+    def portable(self) -> StoredRows:
+        """Return these: another process reads from the store for itself."""
+        return self
+
+
+def open_store(path: str | os.PathLike[str]) -> Activations:
+    """Return the activations that a store holds by now; see `Activations.open`."""
+    folder = Folder(path)
+    return activations_of(folder, read_manifest(folder))
+
+
+def activations_of(folder: Folder, manifest: Manifest) -> Activations:
+    """Return what a commit holds."""
+    cache = ChunkCache()
+    facts: dict[str, Array] = {}
+    for entry in manifest.samples:
+        values = StoredArray(folder, entry).read(0, entry.rows)
+        facts[entry.name] = decoded(values, entry.facts)
+    ids = facts.get("ids", np.arange(manifest.rows))
+    layers = {}
+    for entry in manifest.layers:
+        if not entry.rows:
+            continue
+        spans = entry.facts.get("spans")
+        rows = None if spans is None else np.concatenate([np.arange(a, b) for a, b in spans])
+        layers[entry.name] = LayerActivations(
+            info_of(entry),
+            StoredRows(StoredArray(folder, entry, cache)),
+            ids=ids if rows is None else ids[rows],
+            rows=rows,
+            sketch=entry.facts.get("sketch"),
+        )
+    about = manifest.about
+    names = about.get("label_names")
+    run = RunInfo(
+        layers={},
+        ids=ids,
+        labels=facts.get("labels"),
+        label_names=None if names is None else tuple(names),
+        thumbnails=facts.get(THUMBNAILS),
+        columns={
+            name.removeprefix("column:"): values
+            for name, values in facts.items()
+            if name.startswith("column:")
+        },
+        created=manifest.created,
+        versions=dict(about.get("versions", {})),
+    )
+    meta = {
+        **manifest.spec,
+        "skipped": dict(about.get("skipped", {})),
+        "versions": dict(about.get("versions", {})),
+        "store": str(folder.root),
+        "stores": [str(folder.root)],
+        "complete": manifest.complete,
+    }
+    return Activations(layers, run, meta)
+
+
+def verify_store(path: str | os.PathLike[str]) -> int:
+    """Check every file of a store; return how many, or raise a `StoreError` that names them."""
+    folder = Folder(path)
+    count, problems = verify(folder)
+    if problems:
+        listed = "".join(f"\n  {text}" for _, text in problems[:20])
+        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
+        raise DamagedStoreError(
+            f"{len(problems)} of {count} files of {str(folder.root)!r} are damaged:{listed}{more}\n"
+            "The same recording into this store records again what is lost",
+            tuple(name for name, _ in problems),
+        )
+    return count

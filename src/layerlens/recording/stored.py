@@ -1,0 +1,226 @@
+"""The record of a run as it grows on disk.
+
+The same as the record in memory, but for where rows go. A record that goes on knows the layers that
+it had, and drops the samples that it has when they come by again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.errors import StoreError
+from layerlens.recording.record import RecordedLayer, Recording
+from layerlens.recording.samples import Annotation
+from layerlens.recording.storage.arrays import StoredArray
+from layerlens.recording.storage.columns import THUMBNAILS
+from layerlens.recording.storage.tree import Entry
+from layerlens.recording.storage.writer import LayerRows, LayerState, StoreWriter
+from layerlens.records import LayerInfo
+
+__all__ = ["StoredRecord", "info_of"]
+
+Array = npt.NDArray[Any]
+
+
+class StoredRecord(Recording[LayerRows]):
+    """Rows of all layers of one run, on disk.
+
+    Parameters
+    ----------
+    writer : StoreWriter
+        Of a store that was begun, or goes on.
+    sketch, dtype, random_state
+        See `Recording`.
+    """
+
+    def __init__(
+        self, writer: StoreWriter, *, sketch: str | int | None, dtype: str, random_state: int
+    ) -> None:
+        super().__init__(sketch=sketch, dtype=dtype, random_state=random_state)
+        self.writer = writer
+        self.about: dict[str, Any] = dict(writer.manifest.about)
+        self.skipped: Mapping[str, str] = dict(self.about.get("skipped", {}))
+        """Layers that are left out, and why; the owner may put a growing mapping here."""
+        self.samples.count = writer.rows
+        self.indices: list[int] | None = None
+        """Places in the data set of the batch under way, where the loader told them."""
+        self._position = 0
+        self._batches = [list(run) for run in writer.manifest.batches]
+        for entry in writer.manifest.layers:
+            info = info_of(entry)
+            spans = entry.facts.get("spans", [[0, entry.rows]] if entry.rows else [])
+            self.layers[entry.name] = RecordedLayer(
+                info,
+                writer.restored(entry),
+                self._sketch_of(info),
+                order=len(self.layers),
+                spans=[(a, b) for a, b in spans],
+            )
+
+    def _new_rows(self, name: str, width: int) -> LayerRows:
+        self.writer.expected = self.expected
+        return LayerRows(width, np.dtype(self._dtype))
+
+    @property
+    def position(self) -> int:
+        """How many samples of the stream of batches have gone by, those skipped among them."""
+        return self._position
+
+    def whole_batches(self) -> int:
+        """Return how many of the first batches are recorded whole."""
+        found = start = 0
+        for size, times in self._batches:
+            fit = min(times, (self.writer.rows - start) // size) if size else times
+            found += fit
+            start += size * fit
+            if fit < times:
+                break
+        return found
+
+    def known_indices(self) -> npt.NDArray[np.int64] | None:
+        """Return the places in the data set of the samples that are recorded, where known."""
+        manifest = self.writer.manifest
+        for entry in manifest.samples:
+            if entry.name == "index" and entry.rows:
+                return StoredArray(self.writer.folder, entry).read(0, entry.rows)
+        return None
+
+    def skip(self, n_batches: int) -> None:
+        """Note that so many of the first batches will not come by again."""
+        position = 0
+        for size, times in self._batches:
+            passed = min(times, n_batches)
+            position += size * passed
+            n_batches -= passed
+        self._position = position
+
+    def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
+        """Count the batch under way, or its first `keep` samples, but for those recorded before."""
+        keep = batch if keep is None else min(batch, keep)
+        base = self._position
+        self._note_batch(base, batch)
+        front = min(max(0, self.writer.rows - base), keep)
+        self._land()
+        indices, self.indices = self.indices, None
+        if front == keep:
+            self.drop()
+            self._position += batch
+            return
+        stops = {name: min(count, keep) for name, count in self._pending.items()}
+        old = [name for name in stops if self.layers[name].rows.array is not None]
+        new = [(name, self.layers[name].rows) for name in stops if name not in old]
+        self.writer.expected = self.expected
+        self.writer.begin_layers(new, front, stops)
+        for name in old:
+            self.layers[name].rows.commit(stops[name], front)
+        for name, stop in stops.items():
+            self.layers[name].note_span(base + front, base + stop)
+        self._pending.clear()
+        facts = _facts(annotation, indices, batch)
+        self.writer.add_samples(keep - front, {k: v[front:keep] for k, v in facts.items()})
+        self.samples.count = self.writer.rows
+        self._position += batch
+        if self.writer.is_due:
+            self.save()
+
+    def _note_batch(self, base: int, size: int) -> None:
+        """Note a batch's size; where it was recorded before, it must be the same."""
+        start = 0
+        for known, times in self._batches:
+            if base < start + known * times:
+                if size == known and (base - start) % known == 0:
+                    return
+                raise StoreError(
+                    f"{str(self.writer.folder.root)!r}: the batch from sample {base} on had "
+                    f"{known} samples when it was recorded, and now has {size}. To go on, pass the "
+                    "same batches"
+                )
+            start += known * times
+        if self._batches and self._batches[-1][0] == size:
+            self._batches[-1][1] += 1
+        else:
+            self._batches.append([size, 1])
+
+    def save(
+        self,
+        *,
+        everything: bool = False,
+        complete: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        """Commit; for the parameters see `StoreWriter.commit`."""
+        gone = [self.layers.pop(name).rows for name in self.skipped if name in self.layers]
+        self.about["skipped"] = dict(self.skipped)
+        ordered = sorted(self.layers.values(), key=lambda layer: layer.order)
+        self.writer.commit(
+            [LayerState(layer.rows, layer.spans, _layer_facts(layer)) for layer in ordered],
+            about=self.about,
+            batches=[(size, times) for size, times in self._batches],
+            dropped=gone,
+            everything=everything,
+            complete=complete,
+            limit=limit,
+        )
+
+    def finish(self, limit: int | None) -> None:
+        """Commit all, as complete, and let the store go.
+
+        Raises
+        ------
+        StoreError
+            If something could not be written.
+        """
+        try:
+            self.save(everything=True, complete=True, limit=limit)
+        finally:
+            self.writer.close()
+
+    def abandon(self) -> None:
+        """Keep what whole batches there are, after a failure, and let the store go."""
+        try:
+            if self.writer.rows > self.writer.manifest.rows:
+                self.save(everything=True)
+        finally:
+            self.writer.close()
+
+
+def _facts(
+    annotation: Annotation | None, indices: list[int] | None, batch: int
+) -> dict[str, Array]:
+    """Return what is known of a batch's samples, by the names that a store has for it."""
+    facts = {} if annotation is None else dict(annotation.facts)
+    if annotation is not None and annotation.thumbnails is not None:
+        facts[THUMBNAILS] = annotation.thumbnails
+    if indices is not None and len(indices) == batch:
+        facts["index"] = np.array(indices, np.int64)
+    return facts
+
+
+def _layer_facts(layer: RecordedLayer[LayerRows]) -> dict[str, Any]:
+    info = layer.info
+    return {
+        "module_type": info.module_type,
+        "dim": info.dim,
+        "output_shape": list(info.output_shape),
+        "output_path": info.output_path,
+        "readout": info.readout,
+        "sketch": layer.sketch_text,
+    }
+
+
+def info_of(entry: Entry) -> LayerInfo:
+    """Return what a store says of a layer."""
+    facts = entry.facts
+    return LayerInfo(
+        entry.name,
+        module_type=str(facts["module_type"]),
+        dim=int(facts["dim"]),
+        width=entry.shape[0],
+        output_shape=tuple(int(side) for side in facts["output_shape"]),
+        output_path=str(facts["output_path"]),
+        readout=str(facts["readout"]),
+    )

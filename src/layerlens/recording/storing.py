@@ -1,0 +1,187 @@
+"""Where a probe records to disk, and how it goes on there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from layerlens.errors import ArgumentError, StoreError
+from layerlens.recording.storage.files import Folder
+from layerlens.recording.storage.resume import check_end, differences
+from layerlens.recording.storage.sizes import BUFFER
+from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
+from layerlens.recording.storage.writer import StoreWriter
+from layerlens.recording.stored import StoredRecord
+
+__all__ = ["Store", "StoredRun"]
+
+_UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30,
+          "kb": 10**3, "mb": 10**6, "gb": 10**9}  # fmt: skip
+_LEAST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where to record to, with options: ``Probe(model, store=Store("run.zarr", sync=True))``.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A folder that is not there yet, is empty, or holds the same recording unfinished.
+    buffer : int or str, default "512 MiB"
+        What the recording may hold of rows that are not written yet, beside those of the batch
+        under way: one half is filled while the other is written. More makes fewer, larger files,
+        and fewer commits; less than one sample's rows is taken for that.
+    sync : bool, default False
+        Wait until the disk has each file. Without it a killed process loses nothing committed, but
+        a power cut may; what it took is noticed and recorded again.
+
+    Raises
+    ------
+    ArgumentError
+        If `buffer` is no size, or below 1 MiB.
+    """
+
+    path: str | os.PathLike[str]
+    buffer: int | str = BUFFER
+    sync: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "buffer", parse_size("buffer", self.buffer, least=_LEAST))
+        object.__setattr__(self, "path", os.fspath(self.path))
+
+    @classmethod
+    def of(cls, given: Any) -> Store | None:
+        """Return what an argument ``store=`` means.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no path.
+        """
+        if given is None or isinstance(given, cls):
+            return given
+        if isinstance(given, str | os.PathLike) and os.fspath(given):
+            return cls(given)
+        raise ArgumentError(f"store is the path of a folder, or a Store; got {given!r}")
+
+
+def parse_size(argument: str, given: Any, *, least: int = 1) -> int:
+    """Return a size in bytes, given as a number or as text like ``"512 MiB"``.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none, or less than `least`.
+    """
+    size: float | None = None
+    if isinstance(given, int) and not isinstance(given, bool):
+        size = given
+    elif isinstance(given, str):
+        text = given.strip().lower()
+        digits = text.rstrip("kmgib ")
+        unit = text[len(digits) :].strip()
+        with contextlib.suppress(ValueError, KeyError):
+            size = float(digits) * _UNITS[unit]
+    if size is None or not least <= size < 2**60:
+        raise ArgumentError(
+            f'{argument} is a size, such as "512 MiB" or a number of bytes, of {least} or more; '
+            f"got {given!r}"
+        )
+    return int(size)
+
+
+class StoredRun:
+    """One probe's recording into one folder.
+
+    Parameters
+    ----------
+    store : Store
+        Where, and how.
+    spec, about : mapping
+        See `StoreWriter`.
+    """
+
+    def __init__(self, store: Store, spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        self.folder = Folder(store.path, sync=store.sync)
+        self._buffer = int(store.buffer)
+        self._spec = spec
+        self._about = about
+
+    def there(self) -> Manifest | None:
+        """Return the commit that is there already, if it is of the same recording.
+
+        Raises
+        ------
+        StoreError
+            If what is there is damaged, or of a newer layerlens.
+        """
+        if not self.folder.holds(ROOT):
+            return None
+        manifest = read_manifest(self.folder)
+        return None if differences(manifest.spec, self._spec) else manifest
+
+    def is_done(self, total: int | None, limit: int | None) -> bool:
+        """Tell whether nothing is left to record.
+
+        Parameters
+        ----------
+        total : int or None
+            How many samples there will be in the end, where that is known.
+        limit : int or None
+            How many are asked for at most.
+
+        Raises
+        ------
+        StoreError
+            If there are more already.
+        """
+        manifest = self.there()
+        if manifest is None or not manifest.complete:
+            return False
+        check_end(self.folder, manifest, limit)
+        if total is None:
+            return manifest.limit is None or manifest.limit == limit
+        if total < manifest.rows:
+            raise StoreError(
+                f"{str(self.folder.root)!r} is complete with {manifest.rows} samples, and the "
+                f"batches hold {total}; pass the same batches, or choose another path"
+            )
+        return total == manifest.rows
+
+    def refuse_complete(self) -> None:
+        """Raise `StoreError` where there is nothing to go on with."""
+        manifest = self.there()
+        if manifest is not None and manifest.complete:
+            raise StoreError(
+                f"{str(self.folder.root)!r} is complete with {manifest.rows} samples; open it with "
+                "Activations.open, or choose another path"
+            )
+
+    def begin(
+        self, limit: int | None, *, sketch: str | int | None, dtype: str, random_state: int
+    ) -> StoredRecord:
+        """Lock the store and return the record to go on with.
+
+        Raises
+        ------
+        StoreError
+            See `StoreWriter`.
+        """
+        writer = StoreWriter(
+            self.folder,
+            spec=self._spec,
+            about=self._about,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            limit=limit,
+            buffer=self._buffer,
+        )
+        try:
+            return StoredRecord(writer, sketch=sketch, dtype=dtype, random_state=random_state)
+        except BaseException:
+            writer.close()
+            raise
