@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 import warnings
@@ -13,14 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.errors import ArgumentError, LayerlensWarning, PluginError, ShapeError, StoreError
+from layerlens.images import ImageFormat
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["load_images", "load_model", "load_weights", "read_weights"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "load_images",
+    "load_model",
+    "load_weights",
+    "read_weights",
+    "required",
+]
 
 _KINDS = "MODULE:FACTORY, timm:NAME or hf:NAME"
-_IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
@@ -31,7 +40,8 @@ def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
     name : str
         ``MODULE:FACTORY``, a callable of an importable module (the working directory counts),
         called without arguments; ``timm:NAME``; or ``hf:NAME``, a repository or folder of
-        transformers. With `weights`, timm's model is made without weights of its own.
+        transformers, whose model is of the class that was saved, with its head. With `weights`,
+        models of both are made without weights of their own.
     weights : path, optional
         A ``.safetensors`` file, or a state dict as `torch.save` writes it.
 
@@ -42,7 +52,7 @@ def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
     PluginError
         If timm or transformers is not installed.
     StoreError
-        If the weights cannot be read.
+        If the weights cannot be read or fetched.
     ShapeError
         If they do not fit the model.
     """
@@ -52,9 +62,9 @@ def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
     if not colon or not kind or not rest:
         raise ArgumentError(f"a model is named {_KINDS}; got {name!r}")
     if kind == "timm":
-        model = _required("timm").create_model(rest, pretrained=weights is None)
+        model = _of_timm(rest, pretrained=weights is None)
     elif kind == "hf":
-        model = _required("transformers").AutoModel.from_pretrained(rest)
+        model = _of_transformers(rest, pretrained=weights is None)
     else:
         model = _factory(kind, rest)()
     if not isinstance(model, nn.Module):
@@ -64,13 +74,59 @@ def load_model(name: str, weights: Path | str | None = None) -> nn.Module:
     return model.eval()
 
 
-def _required(package: str) -> Any:
+def required(module: str, package: str) -> Any:
+    """Import a module of an optional package.
+
+    Raises
+    ------
+    PluginError
+        If it does not import; the message says what to install.
+    """
     try:
-        return importlib.import_module(package)
+        return importlib.import_module(module)
     except ImportError as error:
         raise PluginError(
-            f"{package} is not installed or does not import ({error}): pip install {package}"
+            f"{module} is not installed or does not import ({error}): pip install {package}"
         ) from error
+
+
+def _of_timm(name: str, *, pretrained: bool) -> Any:
+    timm = required("timm", "timm")
+    try:
+        return timm.create_model(name, pretrained=pretrained)
+    except OSError as error:
+        raise StoreError(
+            f"the weights of timm:{name} cannot be fetched ({_first_line(error)}): pass those "
+            f"that you have by --weights FILE"
+        ) from error
+    except RuntimeError as error:
+        close = difflib.get_close_matches(name, timm.list_models(), n=3)
+        near = f"; nearest: {', '.join(close)}" if close else ""
+        raise ArgumentError(f"timm has no model {name!r} ({_first_line(error)}){near}") from error
+
+
+def _of_transformers(name: str, *, pretrained: bool) -> Any:
+    """Make a model of the class that was saved, so that its head is there too."""
+    transformers = required("transformers", "transformers")
+    # a bar of its own for the weights, in the midst of what we say
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        config = transformers.AutoConfig.from_pretrained(name)
+        saved = (getattr(config, "architectures", None) or [""])[0]
+        made_by = getattr(transformers, saved, None) or transformers.AutoModel
+        if pretrained:
+            return made_by.from_pretrained(name)
+        automatic = made_by is transformers.AutoModel
+        return made_by.from_config(config) if automatic else made_by(config)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"transformers finds no model at {name!r} ({_first_line(error)}). Name a folder that "
+            f"save_pretrained wrote, or a repository of the hub that can be reached from here"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".: ")
 
 
 def _factory(module: str, name: str) -> Any:
@@ -105,7 +161,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         raise StoreError(f"there is no file of weights at {str(path)!r}")
     try:
         if path.suffix == ".safetensors":
-            return dict(_required("safetensors.torch").load_file(path))
+            return dict(required("safetensors.torch", "safetensors").load_file(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except PluginError:
         raise
@@ -187,21 +243,22 @@ def load_images(
     ------
     StoreError
         If there is no image, or a file that was named is broken.
+    ArgumentError
+        If there can be no such images.
     PluginError
         If Pillow is not installed.
     """
-    import torch
-
-    reader = _required("PIL.Image")
-    arrays: list[npt.NDArray[np.float32]] = []
+    reader = required("PIL.Image", "pillow")
+    wanted = ImageFormat(size, channels, mean, std)
+    arrays: list[npt.NDArray[np.uint8]] = []
     names = []
     for given in map(Path, paths):
         is_folder = given.is_dir()
         files = sorted(given.rglob("*")) if is_folder else [given]
-        for file in (f for f in files if not is_folder or f.suffix.lower() in _IMAGES):
+        for file in (f for f in files if not is_folder or f.suffix.lower() in IMAGE_SUFFIXES):
             try:
                 with reader.open(file) as image:
-                    arrays.append(_square(image.convert("L" if channels == 1 else "RGB"), size))
+                    arrays.append(wanted.pixels(image))
             except (OSError, SyntaxError, ValueError) as error:
                 said = f"{str(file)!r} is no image that can be read: {error}"
                 if not is_folder:
@@ -211,14 +268,4 @@ def load_images(
                 names.append(str(file.relative_to(given)) if is_folder else file.name)
     if not arrays:
         raise StoreError(f"there is no image at {', '.join(map(str, paths))}")
-    stacked = (np.stack(arrays) - np.array(mean, np.float32)) / np.array(std, np.float32)
-    return torch.from_numpy(stacked).movedim(-1, 1).contiguous().float(), names
-
-
-def _square(image: Any, size: int) -> npt.NDArray[np.float32]:
-    side = min(image.size)
-    left, upper = ((length - side) // 2 for length in image.size)
-    # the resampling is named by its number, 3 is bicubic: Pillow itself need not be imported here
-    cut = image.resize((size, size), 3, box=(left, upper, left + side, upper + side))
-    values = np.asarray(cut, np.float32) / np.float32(255)
-    return values if values.ndim == 3 else values[..., None]
+    return wanted.inputs(np.stack(arrays)), names

@@ -1,4 +1,4 @@
-"""The command line: ``layerlens demo | maps | top | plugins | show``.
+"""The command line: ``layerlens demo | embed | maps | top | plugins | show``.
 
 Exit codes: 0 done, 1 a failure (one clear line on standard error), 2 wrong usage, 130 interrupted.
 """
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    from layerlens.cli import demo, maps, plugins, show
+    from layerlens.cli import demo, embed, maps, plugins, show
 
     parser = argparse.ArgumentParser(
         prog="layerlens", description="See what every layer of a PyTorch network does to your data."
@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="on a failure, print the traceback")
     commands = parser.add_subparsers(title="commands", dest="command", required=True)
-    for command in (demo, maps, plugins, show):
+    for command in (demo, embed, maps, plugins, show):
         command.add_parser(commands, common)
     return parser
 

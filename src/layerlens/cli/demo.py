@@ -11,9 +11,7 @@ from layerlens.errors import ArgumentError, StoreError
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
-trust: how far points that are close in the picture are close in the layer too (1 is all).
-recall: share of a point's 15 nearest neighbours in the layer that the picture shows.
+_OF_LABELS = """\
 10-NN, native: how often the ten nearest neighbours know a digit's class, in the picture and in
 the layer itself; where native is higher, the picture hides something."""
 
@@ -48,7 +46,7 @@ def _run(given: argparse.Namespace) -> int:
     import torch
 
     from layerlens.cli.lenet import digits, predictions, train
-    from layerlens.cli.show import layer_table
+    from layerlens.cli.show import LEGEND, layer_table
     from layerlens.embedding.reduce import reduce
     from layerlens.plugins.registry import REDUCERS
     from layerlens.recording.probe import Probe
@@ -76,7 +74,7 @@ def _run(given: argparse.Namespace) -> int:
             probe.annotate(labels=y, inputs=x, prediction=said)
             model(x)
     embeddings = reduce(probe.activations, given.reducer, random_state=0, progress=True)
-    print("\n".join(["", *layer_table(list(embeddings.values())), "", _EPILOG, ""]))
+    print("\n".join(["", *layer_table(list(embeddings.values())), "", LEGEND, _OF_LABELS, ""]))
     for name in ("lenet.png", "lenet.npz", "lenet.html"):
         print(f"wrote    {embeddings.save(given.out / name)}")
     print(f"done in {time.perf_counter() - start:.0f} s")

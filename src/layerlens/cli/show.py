@@ -19,7 +19,11 @@ from layerlens.records import LayerEmbedding
 if TYPE_CHECKING:
     from layerlens.embedding.embeddings import Embeddings
 
-__all__ = ["add_parser", "layer_table"]
+__all__ = ["LEGEND", "add_parser", "layer_table"]
+
+LEGEND = """\
+trust: how far points that are close in the picture are close in the layer too (1 is all).
+recall: share of a point's 15 nearest neighbours in the layer that the picture shows."""
 
 _SHORT = {
     "trustworthiness": "trust",

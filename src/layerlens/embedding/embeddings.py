@@ -22,7 +22,7 @@ from layerlens.records import MAIN_METRICS, LayerEmbedding, RunInfo
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Embeddings"]
+__all__ = ["Embeddings", "sink_for"]
 
 Array = npt.NDArray[Any]
 
@@ -279,7 +279,7 @@ class Embeddings(Mapping[str, LayerEmbedding]):
             return write_all(layers, path, _sink_for)
         path = Path(path)
         if sink is None:
-            factory = _sink_for(path)
+            factory = sink_for(path)
         else:
             factory = SINKS.factory(sink) if isinstance(sink, str) else sink
         with factory(path, **options) as writer:
@@ -303,7 +303,7 @@ class Embeddings(Mapping[str, LayerEmbedding]):
         StoreError
             If the file is missing, broken, not layerlens's, or from a newer layerlens.
         """
-        factory = _sink_for(Path(path), ability="read")
+        factory = sink_for(Path(path), ability="read")
         return cls(factory.read(path))  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
@@ -366,8 +366,14 @@ class Embeddings(Mapping[str, LayerEmbedding]):
 _REPR_ROWS = 24
 
 
-def _sink_for(path: Path, ability: str | None = None) -> Callable[..., Any]:
-    """Return the sink that a file's suffix stands for, and that has the ability."""
+def sink_for(path: Path, ability: str | None = None) -> Callable[..., Any]:
+    """Return the sink that a file's suffix stands for, and that has the ability.
+
+    Raises
+    ------
+    PluginError
+        If there is none; the message lists the suffixes that there are.
+    """
     suffix = path.suffix.lower()
 
     def fits(factory: Callable[..., Any]) -> bool:
