@@ -4,9 +4,9 @@ import base64
 import hashlib
 import html
 import io
+import time
 
 import numpy as np
-
 from tests.page.decoding import Page
 
 STATE = """() => { const s = document.getElementById('layerlens').view.state; return {
@@ -23,36 +23,41 @@ class Visit:
     ----------
     browser : playwright's Browser
     path : pathlib.Path
-        The file; `hash` is put behind its address.
+        The file; `fragment` is put behind its address.
     width, height : int
         Of the window.
     options
         Those of playwright's ``new_context``.
     """
 
-    def __init__(self, browser, path, hash="", width=1280, height=800, **options):
+    def __init__(self, browser, path, fragment="", width=1280, height=800, **options):
         options.setdefault("reduced_motion", "reduce")
         self.path = path
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, offline=True, accept_downloads=True,
             **options,
         )  # fmt: skip
-        self.requests, self.said = [], []
+        self.requests, self.refused, self.said = [], [], []  # refused: by the policy
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("requestfailed", self._failed)
         self.page.on("console", lambda said: self.said.append(f"{said.type}: {said.text}"))
         self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
-        self.address = path.resolve().as_uri() + hash
+        self.address = path.resolve().as_uri() + fragment
         self.page.goto(self.address)
         self.painted()
+
+    def _failed(self, request):
+        if request.failure == "csp":
+            self.refused.append(request.url)
 
     def close(self):
         self.context.close()
 
     def painted(self):
         """Wait until what was done is drawn: two frames, and a first one there."""
-        self.page.wait_for_function("document.querySelector('#layerlens').dataset.painted > 0")
+        self.until("document.querySelector('#layerlens').dataset.painted > 0")
         self.page.evaluate(
             "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
@@ -71,10 +76,15 @@ class Visit:
 
     def settled(self, layer):
         """Wait until the layer is reached."""
-        self.page.wait_for_function(
-            f"document.getElementById('layerlens').view.state.t === {layer}", timeout=5000
-        )
+        self.until(f"document.getElementById('layerlens').view.state.t === {layer}")
         self.painted()
+
+    def until(self, condition, seconds=5):
+        """Wait for what the page says; playwright's own waiting is stopped by the policy."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < end, f"{condition} has not come about in {seconds} s"
+            self.page.wait_for_timeout(20)
 
     def cloud(self):
         """The cloud's left, top, width and height in the window."""
@@ -100,15 +110,22 @@ class Visit:
         camera = state["camera"]
         return blended / 65535 * camera["k"] + [left + camera["x"], top + camera["y"]]
 
-    def lonely(self, reach=24, t=None):
+    def lonely(self, reach=13, t=None):
         """Rows in the cloud with no other point so near, and nothing of the page above them."""
         places = self.places(t)
         distance = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
         np.fill_diagonal(distance, np.inf)
         rows = np.flatnonzero(distance.min(1) > reach)
         clear = self.page.evaluate(
-            """(places) => places.map(([x, y]) =>
-                document.elementFromPoint(x, y)?.classList.contains('ll-over') ?? false)""",
+            """(places) => {
+                // what lets the pointer through is above the points all the same
+                const over = [...document.querySelectorAll('.ll-stage > :not(canvas)')]
+                    .map((e) => e.getBoundingClientRect());
+                return places.map(([x, y]) =>
+                    (document.elementFromPoint(x, y)?.classList.contains('ll-over') ?? false) &&
+                    !over.some((r) => x > r.left - 9 && x < r.right + 9
+                        && y > r.top - 9 && y < r.bottom + 9));
+            }""",
             places[rows].tolist(),
         )
         return rows[np.array(clear, dtype=bool)]

@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from tests.page.browsing import Visit
 from tests.page.results import HOSTILE, hostile_result, six_layers
 

@@ -98,7 +98,7 @@ def hostile_result():
         layers=infos, ids=texts, labels=texts, created=HOSTILE[0],
         thumbnails=rng.integers(0, 256, size=(n, 8, 8, 1), dtype=np.uint8),
         versions=dict.fromkeys(HOSTILE, HOSTILE[0]),
-        columns={"prediction": np.roll(texts, 1), **{name: texts for name in HOSTILE}},
+        columns={"prediction": np.roll(texts, 1), **dict.fromkeys(HOSTILE, texts)},
     )  # fmt: skip
     neighbors = (np.arange(n)[:, None] + np.arange(1, 9)) % n
     return ll.Embeddings(

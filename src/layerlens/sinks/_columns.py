@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +24,7 @@ _MOST_CLASSES = 1_000  # and labels without names, which are classes more often
 _MOST_LEVELS = 65_534  # codes are uint16, and one stands for missing values
 _EXACT = 2**24  # float32 has every integer up to here
 _PREDICTIONS = ("prediction", "predicted")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +96,12 @@ def columns_of(run: RunInfo) -> list[Column]:
 
 
 def clip(text: str) -> str:
-    """Return the text, or its beginning where it is long."""
+    """Return the text, or its beginning where it is long; half characters are replaced.
+
+    A surrogate without its other half is no text to a browser's address or to a notebook's
+    messages, which both would stop at it.
+    """
+    text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= CLIPPED else f"{text[: CLIPPED - 1]}…"
 
 

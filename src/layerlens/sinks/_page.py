@@ -34,7 +34,7 @@ SOME_NEIGHBORS = 5_000
 
 _FULL = 65_535
 _MARGIN = 1.04  # of the frame over the farthest points
-_THUMBNAIL_BYTES = 220  # in the file, for each point, up to the budget: 28 x 28 digits take 206
+_THUMBNAIL_BYTES = 200  # in the file, for each point, up to the budget
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 from importlib.resources import files
 
 __all__ = ["module", "style"]
 
 _FILES = files("layerlens.viewer")
+_COMMENT = re.compile(r"/\*\*.*?\*/ ?")  # a type within a line
 
 
 @functools.cache
@@ -20,7 +22,7 @@ def module() -> str:
     lines: list[str] = []
     for name in names:
         lines += [
-            line.removeprefix("export ")
+            _COMMENT.sub("", line.removeprefix("export "))
             for line in _bare(_read(name))
             if not line.startswith("import ")
         ]
