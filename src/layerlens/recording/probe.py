@@ -304,7 +304,9 @@ class Probe:
         """Say once, at the end, what was left out."""
         capture = self._capture
         skipped = capture.skipped
-        skipped |= {name: why for name, why in capture.ignored.items() if name not in skipped}
+        # a layer that has rows of other calls is no layer without a record
+        partly = {n: why for n, why in capture.ignored.items() if n in capture.record.layers}
+        skipped |= {n: why for n, why in capture.ignored.items() if n not in {*skipped, *partly}}
         for name in self._scripted:
             skipped.setdefault(name, "it is TorchScript, which takes no hooks")
         samples = capture.record.samples.count
@@ -312,6 +314,9 @@ class Probe:
             skipped.setdefault(name, "it was never called")
         skipped |= capture.operations.unused() if samples else {}
         said = []
+        if partly:
+            listed = "; ".join(f"{name!r} ({why})" for name, why in partly.items())
+            said.append(f"without a record in some calls: {listed}")
         if skipped:
             listed = "; ".join(f"{name!r} ({why})" for name, why in skipped.items())
             said.append(f"without a record: {listed}")

@@ -255,7 +255,7 @@ def original(model: nn.Module) -> nn.Module:
     TypeError
         If it is no module.
     RecordingError
-        If it is TorchScript.
+        If it is TorchScript, or spread over several devices by `torch.nn.DataParallel`.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
@@ -263,6 +263,11 @@ def original(model: nn.Module) -> nn.Module:
         raise RecordingError(
             f"{type(model).__name__} is TorchScript, which takes no hooks; use the model that it "
             "was scripted or traced from"
+        )
+    if isinstance(model, nn.DataParallel) and len(model.device_ids or ()) > 1:
+        raise RecordingError(
+            "DataParallel runs copies of the model, each in a thread of its own, where its hooks "
+            "see nothing; record model.module, on one device"
         )
     root = getattr(model, "_orig_mod", model)
     return root if isinstance(root, nn.Module) else model

@@ -13,7 +13,16 @@ from typing import Any
 
 import torch
 
-__all__ = ["Path", "describe", "find", "follow", "format_path", "split_path", "tensors"]
+__all__ = [
+    "Path",
+    "describe",
+    "find",
+    "follow",
+    "format_path",
+    "holds_values",
+    "split_path",
+    "tensors",
+]
 
 Path = tuple[int | str, ...]
 
@@ -61,10 +70,15 @@ def tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, torch.Tensor]]:
         yield from tensors(item, (*path, step))
 
 
+def holds_values(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor holds real numbers a sample: floating, or quantised from them."""
+    return bool(tensor.ndim) and (tensor.is_floating_point() or tensor.is_quantized)
+
+
 def find(value: Any) -> tuple[Path, torch.Tensor] | None:
     """Return the first floating tensor that has at least one dimension, and where it lies."""
     for path, tensor in tensors(value):
-        if tensor.is_floating_point() and tensor.ndim:
+        if holds_values(tensor):
             return path, tensor
     return None
 
