@@ -117,6 +117,27 @@ def test_texts_are_numbered_over_batches_and_a_failed_batch_counts_none():
     assert probe.activations.n_samples == 2 * sum(LENGTHS)
 
 
+def test_tokens_on_disk_go_on_with_the_next_text(tmp_path):
+    model = small("gpt2")
+    batch, _ = padded("left")
+    batches = [{**batch, "labels": [0, 1, 0, 1]} for _ in range(6)]
+
+    def fails(batches):
+        yield from batches[:3]
+        raise KeyboardInterrupt
+
+    def probe():
+        return ll.Probe(model, "transformer.h.1", readout="tokens", store=tmp_path / "run.zarr")
+
+    with pytest.raises(KeyboardInterrupt):
+        probe().run(fails(batches))
+    acts = probe().run(batches)
+    expected = ll.Probe(model, "transformer.h.1", readout="tokens").run(batches)
+    assert acts.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_array_equal(acts["transformer.h.1"], expected["transformer.h.1"])
+    np.testing.assert_array_equal(acts.columns["token_id"], expected.columns["token_id"])
+
+
 class Special:
     """A tokenizer in which 1 and 2 are special."""
 

@@ -276,7 +276,7 @@ class Embeddings(Mapping[str, LayerEmbedding]):
                     f"{given} cannot be shared by several files: put a sink that is made already "
                     f'into the list, layerlens.sinks.get("figure", "layers.png", dpi=300) say'
                 )
-            return write_all(layers, path, _sink_for)
+            return write_all(layers, path, sink_for)
         path = Path(path)
         if sink is None:
             factory = sink_for(path)

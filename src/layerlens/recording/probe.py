@@ -417,9 +417,17 @@ class Probe:
             return batches
         if stored.position:
             raise RecordingError("remaining is called once, before the first batch")
+        skip = self._skip_recorded(stored)
+        return traced(batches, skip, stored.known_indices())[0]
+
+    def _skip_recorded(self, stored: StoredRecord) -> int:
+        """Pass over the batches that a store holds whole, and return how many they are."""
         skip = stored.whole_batches()
         stored.skip(skip)
-        return traced(batches, skip, stored.known_indices())[0]
+        if self._capture.text.counts_tokens and stored.position:
+            samples = open_store(stored.writer.folder.root).columns["sample"]
+            self._capture.text.go_on(samples[stored.position - 1])
+        return skip
 
     def _identity(self) -> dict[str, Any]:
         """Return what the record is of, in JSON's types."""
@@ -525,9 +533,8 @@ class Probe:
         stored = self._stored
         if stored is not None:
             stored.about["label_names"] = self._label_names and list(self._label_names)
-            stored.skip(stored.whole_batches())
-            known = stored.known_indices()
-            source, places = traced(source, stored.whole_batches(), known)
+            skip = self._skip_recorded(stored)
+            source, places = traced(source, skip, stored.known_indices())
         shown = enter(Progress("recording", total, shown=progress, unit="samples"))
         shown.advance(record.samples.count)
         for batch in source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -72,6 +73,11 @@ class TextReader:
             return readout.bound(tokens)
         ids = self._masks.token_ids(layer, tuple(tokens.keep.shape))
         return readout.bound(self._ledger.take(layer, tokens, ids), per_token=True)
+
+    def go_on(self, last: Any) -> None:
+        """Count texts on from the last one that is recorded already."""
+        if self._ledger is not None:
+            self._ledger.go_on(last)
 
     def samples(self, batch: int, annotation: Annotation | None) -> tuple[int, Annotation | None]:
         """Return how many samples a batch makes, and what is known of them."""

@@ -362,6 +362,11 @@ class TokenLedger:
         self._texts += batch
         return len(sample), Annotation(facts)
 
+    def go_on(self, last: Any) -> None:
+        """Count on from a text that was recorded before; those with ids of their own need not."""
+        if isinstance(last, int | np.integer):
+            self._texts = int(last) + 1
+
     def clear(self) -> None:
         """Forget the batch under way."""
         self._given = self._tokens = self._token_ids = None
