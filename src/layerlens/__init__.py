@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from layerlens.recording.maps import activation_maps
     from layerlens.recording.probe import Probe
     from layerlens.recording.storing import Store
+    from layerlens.recording.timeline import Timeline
     from layerlens.recording.tokens import PerToken
     from layerlens.recording.units import top_samples, unit_across
     from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
@@ -55,6 +56,7 @@ _HOME = {
     "Sink": "layerlens.plugins.protocols",
     "Store": "layerlens.recording.storing",
     "StoreError": "layerlens.errors",
+    "Timeline": "layerlens.recording.timeline",
     "activation_maps": "layerlens.recording.maps",
     "embed": "layerlens.pipeline",
     "reduce": "layerlens.embedding.reduce",
@@ -84,6 +86,7 @@ __all__ = [
     "Sink",
     "Store",
     "StoreError",
+    "Timeline",
     "__version__",
     "activation_maps",
     "embed",

@@ -46,6 +46,9 @@ class LayerInfo:
         ``"[0]"`` or ``'["logits"]'`` inside a structure.
     readout : str
         How the output became a row.
+    step : int or None
+        Of the training run at which it was recorded, by a `Timeline`; the name ends in
+        ``@step`` then.
     """
 
     name: str
@@ -55,11 +58,12 @@ class LayerInfo:
     output_shape: tuple[int, ...] = ()
     output_path: str = ""
     readout: str = "flatten"
+    step: int | None = None
 
     @property
     def title(self) -> str:
         """The name to show: the root module, whose name is empty, is called ``(model)``."""
-        return f"(model){self.name}" if self.name[:1] in ("", ":", "[", "/") else self.name
+        return f"(model){self.name}" if self.name[:1] in ("", ":", "[", "/", "@") else self.name
 
     @property
     def sketched(self) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from layerlens.embedding.align import rms_radius
 from layerlens.embedding.clouds import LayerCloud, LazyMatrices, as_array
+from layerlens.embedding.grid import Grid
 from layerlens.embedding.making import ReducerMaker, parameters_of, versions_of
 from layerlens.embedding.neighbors import neighbors_of
 from layerlens.errors import PluginError
@@ -77,7 +78,9 @@ class Drawer:
     def draw(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
         """Yield one picture a layer, in order."""
         if self._warm and isinstance(self._make(), SupportsSeries) and _same_samples(clouds):
-            drawn = self._in_one_series(clouds)
+            path = Grid(clouds).path()
+            along = list(self._in_one_series([clouds[at] for at in path]))
+            drawn = iter([along[path.index(at)] for at in range(len(clouds))])
         else:
             drawn = self._one_by_one(clouds)
         for picture in drawn:
@@ -88,8 +91,12 @@ class Drawer:
 
     def _one_by_one(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
         name = self._make.name
+        grid, drawn = Grid(clouds), dict[int, tuple[LayerCloud, Matrix]]()
         previous: tuple[LayerCloud, Matrix] | None = None
-        for cloud in clouds:
+        for at, cloud in enumerate(clouds):
+            earlier = grid.step_before(at)
+            if earlier in drawn:  # the same layer a step before is nearer than the layer before
+                previous = drawn[earlier]
             matrix = cloud.matrix()
             reducer = self._make()
             keywords = self._labels_of(cloud)
@@ -112,6 +119,8 @@ class Drawer:
                 picture.start = previous[0].name
             if rms_radius(coordinates) > 0:
                 previous = cloud, coordinates
+                if grid.has_steps:
+                    drawn[at] = previous
             yield picture
 
     def _in_one_series(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:

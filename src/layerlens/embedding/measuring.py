@@ -38,6 +38,10 @@ class Gauge:
         self._k = max(K_RECALL, n_neighbors)
         self._before: tuple[LayerCloud, LayerFacts, Matrix] | None = None
 
+    def restart(self) -> None:
+        """Forget the layer before: the next one is the first of its kind."""
+        self._before = None
+
     def measure(self, cloud: LayerCloud, matrix: Matrix, picture: Matrix) -> PictureQuality:
         """Measure the picture of the next layer.
 

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from layerlens.embedding.align import procrustes, rms_radius
+from layerlens.embedding.align import motion, procrustes, rms_radius
 from layerlens.embedding.clouds import LayerCloud, layer_clouds
 from layerlens.embedding.drawing import Align, Drawer, Picture, common_rows
 from layerlens.embedding.embeddings import Embeddings
+from layerlens.embedding.grid import Grid
 from layerlens.embedding.labels import label_targets
 from layerlens.embedding.making import ReducerMaker, as_json
 from layerlens.embedding.measuring import Gauge
@@ -153,7 +154,8 @@ def reduce(
         ]
         finished = []
         gauge = Gauge(random_state or 0, n_jobs, keep_neighbors) if metrics else None
-        chain = _Chain(enabled=align is not False)
+        grid = Grid(clouds)
+        chain = _Chain(enabled=align is not False, grid=grid)
         for index, (cloud, picture) in enumerate(
             zip(clouds, Drawer(make, **drawing).draw(clouds), strict=True)
         ):
@@ -161,10 +163,12 @@ def reduce(
                 same = [picture.coordinates, *(other[index] for other in others)]
                 picture.spread = seed_spread(same)
                 picture.metrics.update(seed_metrics(same, picture.spread))
+            if gauge is not None and grid.has_steps and grid.layer_before(index) is None:
+                gauge.restart()
             finished.append(
                 _finish(index, cloud, picture, chain, gauge, keep_neighbors, random_state)
             )
-            chain.append(cloud, finished[-1].coordinates)
+            chain.append(index, cloud, finished[-1].coordinates)
             report.advance(note=cloud.name)
         if clouds is not whole:
             finished = [
@@ -194,32 +198,61 @@ def _part(
 
 
 class _Chain:
-    """The pictures so far, and the one that the next is laid on."""
+    """The pictures so far, and those that the next is laid on."""
 
-    def __init__(self, enabled: bool) -> None:
+    def __init__(self, enabled: bool, grid: Grid) -> None:
         self.enabled = enabled
-        self._cloud: LayerCloud | None = None
-        self._coordinates: Matrix | None = None
+        self._grid = grid
+        self._laid: dict[int, tuple[LayerCloud, Matrix]] = {}
+        self._last: int | None = None
 
-    def append(self, cloud: LayerCloud, coordinates: Matrix) -> None:
+    def append(self, index: int, cloud: LayerCloud, coordinates: Matrix) -> None:
+        """Take the next picture."""
         # a dot has no direction to turn the next picture by: the one before it stays
         if self.enabled and rms_radius(coordinates) > 0:
-            self._cloud, self._coordinates = cloud, coordinates
+            if not self._grid.has_steps:
+                self._laid.clear()
+            self._laid[index] = cloud, coordinates
+            self._last = index
 
-    def align(self, cloud: LayerCloud, coordinates: Matrix) -> tuple[Matrix, dict[str, Any]]:
-        """Lay a picture on the one before, by the samples that both have."""
+    def step_before(self, index: int) -> Matrix | None:
+        """Return the picture of the same layer, a step before."""
+        at = self._grid.step_before(index)
+        return self._laid[at][1] if at is not None and at in self._laid else None
+
+    def _fixed(self, index: int) -> list[tuple[LayerCloud, Matrix]]:
+        """Return what a picture is laid on: of the layer before, and of the step before."""
+        if self._last is None:
+            return []
+        near = [self._grid.step_before(index), self._grid.layer_before(index)]
+        found = [at for at in near if at is not None and at in self._laid]
+        if not self._grid.has_steps or not found:
+            found = [self._last]
+        return [self._laid[at] for at in found]
+
+    def align(
+        self, index: int, cloud: LayerCloud, coordinates: Matrix
+    ) -> tuple[Matrix, dict[str, Any]]:
+        """Lay a picture on those before, by the samples that they have in common."""
         if not self.enabled:
             return coordinates, {"method": "none"}
-        if self._cloud is None or self._coordinates is None:
+        fixed = self._fixed(index)
+        if not fixed:
             return coordinates, {"method": "first"}
-        here, there = common_rows(cloud, self._cloud)
-        if len(here) < 2 or coordinates.shape[1] != self._coordinates.shape[1]:
+        pairs = []
+        for other, picture in fixed:
+            here, there = common_rows(cloud, other)
+            if len(here) >= 2 and coordinates.shape[1] == picture.shape[1]:
+                pairs.append((coordinates[here], picture[there], other.name))
+        if not pairs:
             return coordinates, {"method": "none", "reason": "too few samples in common"}
-        transform = procrustes(coordinates[here], self._coordinates[there])
+        moving = np.concatenate([one for one, _, _ in pairs])
+        transform = procrustes(moving, np.concatenate([one for _, one, _ in pairs]))
+        names = [name for _, _, name in pairs]
         return transform(coordinates), {
             "method": "procrustes",
-            "to": self._cloud.name,
-            "samples": len(here),
+            "to": names[0] if len(names) == 1 else names,
+            "samples": len(pairs[0][0]),
             "scale": transform.scale,
             "reflected": transform.reflects,
         }
@@ -299,7 +332,7 @@ def _finish(
     keep_neighbors: int,
     random_state: int | None,
 ) -> LayerEmbedding:
-    coordinates, alignment = chain.align(cloud, picture.coordinates)
+    coordinates, alignment = chain.align(index, cloud, picture.coordinates)
     if picture.start is not None:
         alignment["started_from"] = picture.start
     quality = PictureQuality({}, None)
@@ -307,6 +340,9 @@ def _finish(
         matrix = cloud.matrix() if picture.matrix is None else picture.matrix
         quality = gauge.measure(cloud, matrix, coordinates)
     own = _own_metrics(picture, cloud)
+    earlier = chain.step_before(index)
+    if gauge is not None and earlier is not None and earlier.shape == coordinates.shape:
+        own["motion_step"] = motion(coordinates, earlier)
     clusters = _clusters(picture, cloud)
     return LayerEmbedding(
         layer=cloud.name,
@@ -322,11 +358,19 @@ def _finish(
             "random_state": as_json(random_state),
             "alignment": alignment,
             "notes": picture.notes,
+            **_place(cloud),
         },
         rows=cloud.rows,
         neighbors=_kept_neighbors(cloud, keep_neighbors),
         spread=picture.spread,
     )
+
+
+def _place(cloud: LayerCloud) -> dict[str, Any]:
+    """Return where a picture is on the two axes of a training run's series."""
+    info = cloud.run.layers.get(cloud.name)
+    step = None if info is None else info.step
+    return {} if step is None else {"step": step, "layer": cloud.name.rpartition("@")[0]}
 
 
 def _kept_neighbors(cloud: LayerCloud, k: int) -> Array | None:

@@ -1,0 +1,3 @@
+"""What pytest leaves out when it looks for doctests: modules that need a package of their own."""
+
+collect_ignore = ["layerlens/integrations"]

@@ -1,0 +1,93 @@
+"""A series with two axes: depth, and the steps of a training run.
+
+The layers of a step follow each other, and so do the steps of a layer. A picture of such a series
+is kept comparable with two others: that of the layer before, and that of the same layer a step
+before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from layerlens.embedding.clouds import LayerCloud
+
+__all__ = ["Grid", "Place"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a picture of a series is.
+
+    Parameters
+    ----------
+    step : int or None
+        Of the training run; None where the series has depth alone.
+    layer : str
+        Name of the layer, without the step.
+    """
+
+    step: int | None
+    layer: str
+
+
+class Grid:
+    """Which pictures of a series are next to each other.
+
+    Parameters
+    ----------
+    clouds : sequence of LayerCloud
+        In the order of the series: all layers of a step, then those of the next.
+    """
+
+    def __init__(self, clouds: Sequence[LayerCloud]) -> None:
+        self.places = [_place(cloud) for cloud in clouds]
+        self._at = {place: at for at, place in enumerate(self.places)}
+        known = {place.step for place in self.places if place.step is not None}
+        self.steps = sorted(known)
+        self._before = {step: earlier for earlier, step in zip(self.steps, self.steps[1:])}  # noqa: B905
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is more than one step."""
+        return len(self.steps) > 1
+
+    def layer_before(self, at: int) -> int | None:
+        """Return the place in the series of the layer before, at the same step."""
+        if at == 0 or self.places[at - 1].step != self.places[at].step:
+            return None
+        return at - 1
+
+    def step_before(self, at: int) -> int | None:
+        """Return the place in the series of the same layer, a step before."""
+        place = self.places[at]
+        if place.step is None or place.step not in self._before:
+            return None
+        return self._at.get(Place(self._before[place.step], place.layer))
+
+    def path(self) -> list[int]:
+        """Return an order in which every two neighbours of the series are next to each other.
+
+        Down the layers of a step and up those of the next, so that a reducer which couples each
+        picture to the one before and after it couples along both axes.
+        """
+        order: list[int] = []
+        row: list[int] = []
+        rows: list[list[int]] = []
+        for at, place in enumerate(self.places):
+            if row and place.step != self.places[row[-1]].step:
+                rows.append(row)
+                row = []
+            row.append(at)
+        rows.append(row)
+        for number, one in enumerate(rows):
+            order += one if number % 2 == 0 else one[::-1]
+        return order
+
+
+def _place(cloud: LayerCloud) -> Place:
+    info = cloud.run.layers.get(cloud.name)
+    step = None if info is None else info.step
+    if step is None:
+        return Place(None, cloud.name)
+    return Place(step, cloud.name.rpartition("@")[0])

@@ -1,0 +1,370 @@
+"""Training time as an axis: the same samples through the model, every so many steps."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from layerlens.errors import ArgumentError, RecordingError, ShapeError, StoreError
+from layerlens.recording import feeding
+from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.recording.probe import Probe
+from layerlens.recording.rows import Rows
+from layerlens.records import LayerInfo, RunInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layerlens.recording.readout import ReadoutSpec
+    from layerlens.recording.selection import Selector
+
+__all__ = ["Timeline"]
+
+Array = npt.NDArray[Any]
+
+_FORMAT = 1
+
+
+class Timeline:
+    """Record the same samples again and again while a model is trained.
+
+    A recording changes nothing of the training: it runs without gradients, in eval mode, and the
+    random state is put back. A layer of step 100 is called ``conv1@100``; `reduce` keeps the
+    pictures comparable along the depth and along the steps.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model that is trained. Of a model wrapped in DDP, the one inside (``ddp.module``).
+    samples : iterable, Tensor, (X, y), or Dataset
+        Batches, as `Probe.run` takes them. They are read once, now, and kept, so that every
+        recording is of the same samples in the same order.
+    layers : str, type, module, callable, or iterable of these
+        See `Probe`.
+    every : int or collection of int, default 1
+        Record when the count of steps is a multiple of it, or one of these.
+    readout, sketch, call, dtype, random_state
+        See `Probe`. Sketches are the same in all steps, so that distances are comparable.
+    forward : callable, optional
+        See `Probe.run`.
+
+    Attributes
+    ----------
+    count : int
+        How many steps were counted.
+    steps : list of int
+        Steps that are recorded.
+    activations : Activations
+        What was recorded, all layers of the first step, then those of the next.
+
+    Raises
+    ------
+    ArgumentError
+        If `every` is neither, or an argument of `Probe`'s is wrong.
+    RecordingError
+        If there are no samples.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> timeline = Timeline(model, torch.zeros(6, 4), layers=nn.Linear, every=10)
+    >>> timeline.record()  # before the first step
+    >>> for _ in range(20):
+    ...     _ = timeline.step()  # after each
+    >>> timeline.steps
+    [0, 10, 20]
+    >>> list(timeline.activations)
+    ['0@0', '2@0', '0@10', '2@10', '0@20', '2@20']
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        samples: Any,
+        layers: Selector = "*",
+        *,
+        every: int | Collection[int] = 1,
+        readout: ReadoutSpec = "flatten",
+        sketch: str | int | None = "auto",
+        call: str = "each",
+        dtype: str = "float32",
+        forward: Callable[[nn.Module, Any], Any] | None = None,
+        random_state: int = 0,
+    ) -> None:
+        if isinstance(every, int | np.integer) and not isinstance(every, bool):
+            if every < 1:
+                raise ArgumentError(f"every is a number of steps, 1 or more; got {every}")
+            self._period, self._chosen = int(every), frozenset[int]()
+        elif isinstance(every, Collection) and all(isinstance(one, int) for one in every):
+            self._period, self._chosen = 0, frozenset(every)
+        else:
+            raise ArgumentError(
+                f"every is a number of steps, or a collection of steps to record; got {every!r}"
+            )
+        self._options: dict[str, Any] = {
+            "layers": layers,
+            "readout": readout,
+            "sketch": sketch,
+            "call": call,
+            "dtype": dtype,
+            "random_state": random_state,
+        }
+        Probe(model, **self._options)  # a mistyped name fails here and not in the training
+        self.model = model
+        self._forward = forward
+        self._label_names = feeding.class_names(samples)
+        with _random_state_kept(model):
+            self._batches = list(feeding.as_batches(samples))
+        if not self._batches:
+            raise RecordingError("samples is empty: a timeline is of at least one batch")
+        self.count = 0
+        self._recorded: dict[int, dict[str, LayerActivations]] = {}
+        self._run: RunInfo | None = None
+        self._meta: dict[str, Any] = {}
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps that are recorded, in order."""
+        return sorted(self._recorded)
+
+    def is_due(self, step: int) -> bool:
+        """Tell whether a step is one to record."""
+        return step % self._period == 0 if self._period else step in self._chosen
+
+    def step(self, step: int | None = None) -> bool:
+        """Count one step of the training, and record where it is due.
+
+        Parameters
+        ----------
+        step : int, optional
+            The number of steps that are done, where somebody else counts them.
+
+        Returns
+        -------
+        bool
+            Whether it was recorded.
+        """
+        self.count = self.count + 1 if step is None else int(step)
+        if not self.is_due(self.count):
+            return False
+        self.record()
+        return True
+
+    def record(self) -> None:
+        """Record now, whatever the step; a second time at one step replaces the first.
+
+        Raises
+        ------
+        ShapeError
+            If there are other samples than at the first step.
+        """
+        probe = Probe(self.model, **self._options)
+        with _random_state_kept(self.model, seed=int(self._options["random_state"])):
+            acts = probe.run(self._batches, forward=self._forward)
+        run = replace(acts.run, layers={}, label_names=self._label_names)
+        if self._run is None:
+            self._run, self._meta = run, dict(acts.meta)
+        elif not np.array_equal(run.ids, self._run.ids):
+            raise ShapeError(
+                f"step {self.count} has {run.n_samples} samples and the first recorded step "
+                f"{self._run.n_samples}, or other ids: a timeline is of the same samples throughout"
+            )
+        self._recorded[self.count] = dict(acts)
+
+    @property
+    def activations(self) -> Activations:
+        """What was recorded, with names such as ``conv1@100``, step after step.
+
+        Raises
+        ------
+        RecordingError
+            If nothing is recorded yet.
+        """
+        if self._run is None:
+            raise RecordingError(
+                "nothing is recorded yet: call timeline.record(), or timeline.step() as often as "
+                "every= says"
+            )
+        layers = {}
+        for step in self.steps:
+            for name, layer in self._recorded[step].items():
+                titled = f"{name}@{step}"
+                layers[titled] = LayerActivations(
+                    replace(layer.info, name=titled, step=step),
+                    Rows.of(np.asarray(layer)),
+                    ids=layer.ids,
+                    rows=layer.rows,
+                    sketch=layer.sketch,
+                )
+        return Activations(layers, self._run, {**self._meta, "steps": self.steps})
+
+    def __repr__(self) -> str:
+        steps = ", ".join(map(str, self.steps[:8])) + (", ..." if len(self.steps) > 8 else "")
+        return (
+            f"Timeline of {type(self.model).__name__}: at step {self.count}, recorded "
+            f"{len(self.steps)} ({steps or 'none'})"
+        )
+
+    # --- going on after a break --------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a resumed training needs, of tensors and plain types only.
+
+        It goes into the training's checkpoint; ``torch.load(..., weights_only=True)`` reads it.
+        """
+        recorded = {
+            step: {
+                name: {
+                    "info": {**asdict(layer.info), "output_shape": list(layer.info.output_shape)},
+                    "values": torch.from_numpy(np.array(layer)),
+                    "rows": _packed(layer.rows),
+                    "sketch": layer.sketch,
+                }
+                for name, layer in layers.items()
+            }
+            for step, layers in self._recorded.items()
+        }
+        run = self._run
+        facts = (
+            {}
+            if run is None
+            else {
+                "ids": _packed(run.ids),
+                "labels": _packed(run.labels),
+                "label_names": run.label_names and list(run.label_names),
+                "thumbnails": _packed(run.thumbnails),
+                "columns": {name: _packed(values) for name, values in run.columns.items()},
+                "created": run.created,
+                "versions": {str(k): str(v) for k, v in run.versions.items()},
+            }
+        )
+        meta = {name: value for name, value in self._meta.items() if _is_plain(value)}
+        return {
+            "format": _FORMAT,
+            "count": self.count,
+            "recorded": recorded,
+            "run": facts,
+            "meta": meta,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state: its count and its records in place of those that are here.
+
+        Raises
+        ------
+        StoreError
+            If it is no state of a timeline, or of a newer layerlens.
+        """
+        if not isinstance(state, Mapping) or "recorded" not in state:
+            raise StoreError("this is no state of a Timeline: it has no entry 'recorded'")
+        if state["format"] > _FORMAT:
+            raise StoreError(
+                f"this state of a Timeline has format {state['format']}, and this layerlens reads "
+                f"up to {_FORMAT}: update it"
+            )
+        facts = dict(state["run"])
+        run = None
+        if facts:
+            run = RunInfo(
+                layers={},
+                ids=_unpacked(facts["ids"]),
+                labels=_unpacked(facts["labels"]),
+                label_names=facts["label_names"] and tuple(facts["label_names"]),
+                thumbnails=_unpacked(facts["thumbnails"]),
+                columns={name: _unpacked(values) for name, values in facts["columns"].items()},
+                created=facts["created"],
+                versions=facts["versions"],
+            )
+        recorded: dict[int, dict[str, LayerActivations]] = {}
+        for step, layers in state["recorded"].items():
+            recorded[int(step)] = {}
+            for name, one in layers.items():
+                info = {**one["info"], "output_shape": tuple(one["info"]["output_shape"])}
+                rows = _unpacked(one["rows"])
+                ids = run.ids if run is not None else np.arange(len(one["values"]))
+                recorded[int(step)][name] = LayerActivations(
+                    LayerInfo(**info),
+                    Rows.of(one["values"].numpy()),
+                    ids=ids if rows is None else ids[rows],
+                    rows=rows,
+                    sketch=one["sketch"],
+                )
+        self.count = int(state["count"])
+        self._run, self._recorded, self._meta = run, recorded, dict(state["meta"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a file, which appears whole or not at all."""
+        target = Path(path)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save(self.state_dict(), file)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def load(self, path: str | os.PathLike[str]) -> Self:
+        """Read a state that `save` wrote, and return this timeline.
+
+        Raises
+        ------
+        StoreError
+            If the file is no state of a timeline.
+        """
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"{path} cannot be read as the state of a Timeline: {error}"
+            ) from error
+        self.load_state_dict(state)
+        return self
+
+
+@contextmanager
+def _random_state_kept(model: nn.Module, seed: int | None = None) -> Iterator[None]:
+    """Put the random state of the CPU, and of the devices of a model, back afterwards.
+
+    With a seed, a model that draws in eval mode too draws the same every time.
+    """
+    devices = {p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=sorted(devices)):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+            for device in devices:
+                torch.cuda.default_generators[device].manual_seed(seed)
+        yield
+
+
+def _packed(values: Array | None) -> Any:
+    """Return an array as a tensor, or a list where it holds text."""
+    if values is None:
+        return None
+    return torch.from_numpy(values.copy()) if values.dtype.kind in "biuf" else values.tolist()
+
+
+def _unpacked(values: Any) -> Any:
+    return values.numpy() if isinstance(values, torch.Tensor) else _as_array(values)
+
+
+def _as_array(values: Iterable[Any] | None) -> Array | None:
+    return None if values is None else np.asarray(values)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, str | int | float | bool)
