@@ -1,4 +1,4 @@
-"""``layerlens show FILE``: a result in the browser, or its table."""
+"""``layerlens show FILE``: a result in the browser, or its table; what a store holds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from layerlens.cli.store import show_store
 from layerlens.cli.text import table
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding
@@ -41,7 +42,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         help="open a result in the browser, or print what it holds",
         description=(
             "Write the page of a result (.npz) and open it in the browser. With --print: the run, "
-            "and a table of its layers, in the terminal."
+            "and a table of its layers, in the terminal. Of a store (a folder that was recorded "
+            "to): how far it is, and its layers."
         ),
     )
     parser.add_argument("file", type=Path, metavar="FILE")
@@ -54,16 +56,21 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-points", type=int, metavar="N", help="show a sample of so many points (all)"
     )
+    parser.add_argument(
+        "--verify", action="store_true", help="of a store: read every file and check it"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(given: argparse.Namespace) -> int:
     from layerlens.embedding.embeddings import Embeddings
 
+    if given.file.is_dir():
+        return show_store(given.file, verify=given.verify)
     if given.file.suffix.lower() != ".npz":
         raise StoreError(
-            f"{given.file}: show reads .npz results; a result is saved so that it can be read "
-            'again by embeddings.save("NAME.npz")'
+            f"{given.file}: show reads .npz results, and stores, which are folders; a "
+            'result is saved so that it can be read again by embeddings.save("NAME.npz")'
         )
     embeddings = Embeddings.load(given.file)
     if given.table:

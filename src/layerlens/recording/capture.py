@@ -153,6 +153,7 @@ class Capture:
         self._batch = None
         self._held.clear()
         self.text.clear()
+        self.record.given = batch.size
         self.record.commit(size, annotation, self.keep)
 
     def drop_batch(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -417,17 +418,15 @@ class Probe:
             return batches
         if stored.position:
             raise RecordingError("remaining is called once, before the first batch")
-        skip = self._skip_recorded(stored)
-        return traced(batches, skip, stored.known_indices())[0]
+        return self._after(stored, batches)[0]
 
-    def _skip_recorded(self, stored: StoredRecord) -> int:
-        """Pass over the batches that a store holds whole, and return how many they are."""
+    def _after(
+        self, stored: StoredRecord, batches: Iterable[Any]
+    ) -> tuple[Iterable[Any], deque[list[int]]]:
+        """Return the batches that a store does not hold whole, and their places in the data."""
         skip = stored.whole_batches()
-        stored.skip(skip)
-        if self._capture.text.counts_tokens and stored.position:
-            samples = open_store(stored.writer.folder.root).columns["sample"]
-            self._capture.text.go_on(samples[stored.position - 1])
-        return skip
+        self._capture.text.go_on(stored.skip(skip))
+        return traced(batches, skip, stored.known_indices())
 
     def _identity(self) -> dict[str, Any]:
         """Return what the record is of, in JSON's types."""
@@ -529,12 +528,12 @@ class Probe:
         capture.caller_ends_batches = True
         record.expected = total
         self._label_names = feeding.class_names(batches)
-        source, places = feeding.as_batches(batches), None
+        source: Iterable[Any] = feeding.as_batches(batches)
+        places: deque[list[int]] = deque()
         stored = self._stored
         if stored is not None:
             stored.about["label_names"] = self._label_names and list(self._label_names)
-            skip = self._skip_recorded(stored)
-            source, places = traced(source, skip, stored.known_indices())
+            source, places = self._after(stored, source)
         shown = enter(Progress("recording", total, shown=progress, unit="samples"))
         shown.advance(record.samples.count)
         for batch in source:

@@ -42,6 +42,11 @@ class TextReader:
         """Whether every token is a sample."""
         return self._ledger is not None
 
+    def go_on(self, n_texts: int) -> None:
+        """Go on numbering texts after so many that were recorded before."""
+        if self._ledger is not None:
+            self._ledger.go_on(n_texts)
+
     def attach(self, hooks: Hooks, is_mine: Callable[[], bool]) -> None:
         """Put hooks on what takes a mask, where any readout needs it."""
         if self._needed:
@@ -73,11 +78,6 @@ class TextReader:
             return readout.bound(tokens)
         ids = self._masks.token_ids(layer, tuple(tokens.keep.shape))
         return readout.bound(self._ledger.take(layer, tokens, ids), per_token=True)
-
-    def go_on(self, last: Any) -> None:
-        """Count texts on from the last one that is recorded already."""
-        if self._ledger is not None:
-            self._ledger.go_on(last)
 
     def samples(self, batch: int, annotation: Annotation | None) -> tuple[int, Annotation | None]:
         """Return how many samples a batch makes, and what is known of them."""

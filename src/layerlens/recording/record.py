@@ -137,6 +137,8 @@ class Recording(Generic[Taker]):
         self.samples = Samples()
         self.expected: int | None = None
         """How many samples will come, where that is known."""
+        self.given: int | None = None
+        """How many the batch under way was of when it was given, where each makes several."""
         self._sketch = sketch
         self._dtype = dtype
         self._seed = random_state

@@ -73,7 +73,7 @@ class StoredRecord(Recording[LayerRows]):
     def whole_batches(self) -> int:
         """Return how many of the first batches are recorded whole."""
         found = start = 0
-        for size, times in self._batches:
+        for size, _, times in self._batches:
             fit = min(times, (self.writer.rows - start) // size) if size else times
             found += fit
             start += size * fit
@@ -89,14 +89,16 @@ class StoredRecord(Recording[LayerRows]):
                 return StoredArray(self.writer.folder, entry).read(0, entry.rows)
         return None
 
-    def skip(self, n_batches: int) -> None:
-        """Note that so many of the first batches will not come by again."""
-        position = 0
-        for size, times in self._batches:
+    def skip(self, n_batches: int) -> int:
+        """Note that so many of the first batches will not come by; return how much was given."""
+        position = given = 0
+        for size, of, times in self._batches:
             passed = min(times, n_batches)
             position += size * passed
+            given += of * passed
             n_batches -= passed
         self._position = position
+        return given
 
     def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
         """Count the batch under way, or its first `keep` samples, but for those recorded before."""
@@ -130,7 +132,7 @@ class StoredRecord(Recording[LayerRows]):
     def _note_batch(self, base: int, size: int) -> None:
         """Note a batch's size; where it was recorded before, it must be the same."""
         start = 0
-        for known, times in self._batches:
+        for known, _, times in self._batches:
             if base < start + known * times:
                 if size == known and (base - start) % known == 0:
                     return
@@ -140,10 +142,11 @@ class StoredRecord(Recording[LayerRows]):
                     "same batches"
                 )
             start += known * times
-        if self._batches and self._batches[-1][0] == size:
-            self._batches[-1][1] += 1
+        given = size if self.given is None else self.given
+        if self._batches and self._batches[-1][:2] == [size, given]:
+            self._batches[-1][2] += 1
         else:
-            self._batches.append([size, 1])
+            self._batches.append([size, given, 1])
 
     def save(
         self,
@@ -159,7 +162,7 @@ class StoredRecord(Recording[LayerRows]):
         self.writer.commit(
             [LayerState(layer.rows, layer.spans, _layer_facts(layer)) for layer in ordered],
             about=self.about,
-            batches=[(size, times) for size, times in self._batches],
+            batches=[(size, given, times) for size, given, times in self._batches],
             dropped=gone,
             everything=everything,
             complete=complete,

@@ -301,6 +301,10 @@ class TokenLedger:
         self._token_ids: torch.Tensor | None = None
         self._layer = ""
 
+    def go_on(self, n_texts: int) -> None:
+        """Go on numbering texts after so many that were recorded before."""
+        self._texts = n_texts
+
     def take(self, layer: str, tokens: Tokens, token_ids: torch.Tensor | None) -> Tokens:
         """Return the tokens of this batch, which the first layer of it decides.
 
@@ -361,11 +365,6 @@ class TokenLedger:
                 facts["column:token"] = texts
         self._texts += batch
         return len(sample), Annotation(facts)
-
-    def go_on(self, last: Any) -> None:
-        """Count on from a text that was recorded before; those with ids of their own need not."""
-        if isinstance(last, int | np.integer):
-            self._texts = int(last) + 1
 
     def clear(self) -> None:
         """Forget the batch under way."""

@@ -450,6 +450,24 @@ def test_an_own_loop_goes_on(tmp_path, skip):
     assert acts.labels.tolist() == (x[:, 0] > 0).int().tolist()
 
 
+def test_tokens_are_numbered_on(tmp_path):
+    net = nn.Sequential(nn.Embedding(20, 5))
+    texts = [torch.randint(0, 20, (4, 3 + number)) for number in range(5)]
+    whole = ll.Probe(net, store=tmp_path / "whole", readout="tokens").run(texts)
+
+    def broken():
+        yield from texts[:3]
+        raise KeyboardInterrupt
+
+    probe = ll.Probe(net, store=tmp_path / "a", readout="tokens")
+    with pytest.raises(KeyboardInterrupt):
+        probe.run(broken())
+    acts = probe.run(texts)
+    assert acts.ids.tolist() == whole.ids.tolist()
+    np.testing.assert_array_equal(acts["0"], whole["0"])
+    assert tree(tmp_path / "a") == tree(tmp_path / "whole")
+
+
 def test_going_on_with_other_batches_is_refused(tmp_path):
     net = nn.Linear(3, 2)
     x = torch.randn(50, 3)

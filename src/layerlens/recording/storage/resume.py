@@ -161,10 +161,10 @@ def cut(manifest: Manifest, rows: int) -> Manifest:
         return replace(entry, rows=sum(b - a for a, b in spans), facts=facts)
 
     batches, start = [], 0
-    for size, times in manifest.batches:
+    for size, given, times in manifest.batches:
         kept = min(times, max(0, -(-(rows - start) // size)) if size else times)
         if kept:
-            batches.append((size, kept))
+            batches.append((size, given, kept))
         start += size * times
     return replace(
         manifest,

@@ -196,8 +196,9 @@ class Manifest:
         What is recorded and how: what must be equal to go on.
     about : mapping
         What else is known of the run: versions, names of classes, the layers left out.
-    batches : tuple of (int, int)
-        The sizes of the batches that hold the samples, each with how many follow each other.
+    batches : tuple of (int, int, int)
+        The batches that hold the samples: how many samples one makes, of how many that were given
+        (texts, where each token is a sample), and how many such batches follow each other.
     counters : tuple of int
         How many layers and how many facts were ever given a key.
     layers, samples : tuple of Entry
@@ -211,7 +212,7 @@ class Manifest:
     created: str = ""
     spec: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
-    batches: tuple[tuple[int, int], ...] = ()
+    batches: tuple[tuple[int, int, int], ...] = ()
     counters: tuple[int, int] = (0, 0)
     layers: tuple[Entry, ...] = ()
     samples: tuple[Entry, ...] = ()
@@ -351,7 +352,7 @@ def _manifest(own: Mapping[str, Any]) -> Manifest:
         created=str(own["created"]),
         spec=dict(own["spec"]),
         about=dict(own["about"]),
-        batches=tuple((int(size), int(times)) for size, times in own["batches"]),
+        batches=tuple((int(a), int(b), int(times)) for a, b, times in own["batches"]),
         counters=(int(own["counters"][0]), int(own["counters"][1])),
         layers=layers,
         samples=samples,

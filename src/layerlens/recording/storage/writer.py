@@ -263,7 +263,7 @@ class StoreWriter:
         layers: Sequence[LayerState],
         *,
         about: Mapping[str, Any],
-        batches: Sequence[tuple[int, int]],
+        batches: Sequence[tuple[int, int, int]],
         dropped: Sequence[LayerRows] = (),
         everything: bool = False,
         complete: bool = False,
@@ -277,8 +277,8 @@ class StoreWriter:
             In order.
         about : mapping
             What is known of the run by now.
-        batches : sequence of (int, int)
-            Sizes of the batches, and how many of each size follow each other.
+        batches : sequence of (int, int, int)
+            See `Manifest`.
         dropped : sequence of LayerRows
             Layers that are left out from now on.
         everything : bool
@@ -371,14 +371,16 @@ class StoreWriter:
             self._lock.release()
 
 
-def _batches_of(batches: Sequence[tuple[int, int]], rows: int) -> tuple[tuple[int, int], ...]:
+def _batches_of(
+    batches: Sequence[tuple[int, int, int]], rows: int
+) -> tuple[tuple[int, int, int], ...]:
     """Return the batches that begin before a number of samples."""
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, int, int]] = []
     start = 0
-    for size, times in batches:
+    for size, given, times in batches:
         if start >= rows:
             break
         kept = min(times, -(-(rows - start) // size)) if size else times
-        found.append((size, kept))
+        found.append((size, given, kept))
         start += size * times
     return tuple(found)
