@@ -148,7 +148,8 @@ function paintClasses({ context, view, ink, back }) {
     const peak = densest(grid, area);
     if (!peak.height) continue;
     context.strokeStyle = color;
-    if (state.contours)
+    // lines round a handful of points tell nothing
+    if (state.contours && grid.reduce((sum, x) => sum + x, 0) >= 9.5)
       for (const share of [0.15, 0.45, 0.75]) {
         const lines = contour(grid, share * peak.height, area);
         context.beginPath();
