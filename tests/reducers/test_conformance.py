@@ -1,5 +1,7 @@
 """The built-in reducers pass the kit that third parties' reducers pass, and draw every cloud."""
 
+import functools
+
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -20,3 +22,8 @@ def one_thread():
 @pytest.mark.parametrize("name", ["kmeans", "pca", "series-tsne", "tsne", "umap"])
 def test_a_built_in_reducer_keeps_the_contract(name, check):
     check(ll.reducers.factory(name))
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_pca_in_one_basis_keeps_it_too(check):
+    check(functools.partial(ll.reducers.factory("pca"), basis="common"))

@@ -260,6 +260,11 @@ class LazyMatrices(Sequence[Matrix]):
     def __len__(self) -> int:
         return len(self._clouds)
 
+    @property
+    def infos(self) -> tuple[LayerInfo, ...]:
+        """What is known of the layers beside their values."""
+        return tuple(cloud.run.layers[cloud.name] for cloud in self._clouds)
+
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return LazyMatrices(self._clouds[index])

@@ -14,8 +14,8 @@ from layerlens.embedding.clouds import LayerCloud, LazyMatrices, as_array
 from layerlens.embedding.grid import Grid
 from layerlens.embedding.making import ReducerMaker, parameters_of, versions_of
 from layerlens.embedding.neighbors import neighbors_of
-from layerlens.errors import PluginError
-from layerlens.plugins.protocols import SupportsNeighbors, SupportsSeries, accepts
+from layerlens.errors import ArgumentError, PluginError
+from layerlens.plugins.protocols import SupportsNeighbors, accepts, draws_series
 
 __all__ = ["Align", "Drawer", "Picture", "common_rows"]
 
@@ -30,7 +30,7 @@ class Picture:
     """What a reducer made of one layer, before it is aligned and measured."""
 
     __slots__ = (
-        *("coordinates", "matrix", "metrics", "name", "notes"),
+        *("coordinates", "matrix", "metrics", "name", "notes", "one_frame"),
         *("params", "reducer", "spread", "start"),
     )
 
@@ -40,6 +40,7 @@ class Picture:
         self.matrix: Matrix | None = None
         self.spread: Matrix | None = None
         self.start: str | None = None
+        self.one_frame = False
         notes = getattr(reducer, "notes_", None) or ()
         self.notes = [notes] if isinstance(notes, str) else [str(note) for note in notes]
         self.metrics = dict(getattr(reducer, "metrics_", None) or {})
@@ -77,13 +78,23 @@ class Drawer:
 
     def draw(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
         """Yield one picture a layer, in order."""
-        if self._warm and isinstance(self._make(), SupportsSeries) and _same_samples(clouds):
+        made = self._make()
+        series = draws_series(made)
+        one_frame = series and bool(getattr(made, "one_frame", False))
+        same = _same_samples(clouds)
+        if one_frame and not same:
+            raise ArgumentError(
+                f"the reducer {self._make.name!r} draws all layers in one frame, which needs the "
+                f"same samples in every layer; choose layers that have all samples"
+            )
+        if series and same and (self._warm or one_frame):
             path = Grid(clouds).path()
             along = list(self._in_one_series([clouds[at] for at in path]))
             drawn = iter([along[path.index(at)] for at in range(len(clouds))])
         else:
             drawn = self._one_by_one(clouds)
         for picture in drawn:
+            picture.one_frame = one_frame
             if self._targets is not None:
                 picture.notes.append(_TOLD)
                 picture.params["supervised"] = True

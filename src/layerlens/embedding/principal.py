@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PrincipalAxes", "generator", "principal_axes", "start_from_axes"]
+__all__ = ["PrincipalAxes", "common_axes", "generator", "principal_axes", "start_from_axes"]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -104,6 +105,79 @@ def principal_axes(
     degrees = max(1, n - 1)
     variance = (coordinates.astype(np.float64) ** 2).sum(axis=0) / degrees
     return PrincipalAxes(coordinates, components, mean, variance, total / degrees)
+
+
+def common_axes(
+    layers: Sequence[Matrix], n_components: int = 2, *, solver: str = "auto", random_state: Any = 0
+) -> Matrix:
+    """Find the principal axes that several clouds of one feature space have in common.
+
+    Those of the pooled within-group covariance ([1]_, [2]_), each cloud centred at its own mean
+    and scaled to a total variance of 1, so that each has the same say.
+
+    Parameters
+    ----------
+    layers : sequence of ndarrays of shape (n_samples, n_features), float32
+        Read one after the other: once where the covariance is decomposed whole, else ten times.
+    n_components : int
+    solver : {"auto", "full", "randomized"}
+        As for `principal_axes`; ``"auto"`` decomposes up to 512 features whole.
+    random_state : int or None
+        Seed of the randomised solver.
+
+    Returns
+    -------
+    ndarray of shape (n_components, n_features), float32
+        Orthonormal; zero where the clouds have no more.
+
+    References
+    ----------
+    .. [1] W. J. Krzanowski, Principal component analysis in the presence of group structure,
+       Journal of the Royal Statistical Society C 33 (1984).
+    .. [2] B. N. Flury, Common principal components in k groups, JASA 79 (1984).
+    """
+    width = layers[0].shape[1]
+    found = min(n_components, width)
+    means, scales = [], []
+    for X in layers:
+        mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
+        total = sum(
+            float(np.einsum("ij,ij->", part, part, dtype=np.float64)) for part in _centred(X, mean)
+        )
+        means.append(mean)
+        scales.append(1 / total if total > 0 else 0.0)
+
+    def pooled(basis: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        product = np.zeros((width, basis.shape[1]))
+        narrow = basis.astype(np.float32)
+        for X, mean, scale in zip(layers, means, scales, strict=True):
+            for part in _centred(X, mean):
+                product += scale * (part.T @ (part @ narrow)).astype(np.float64)
+        return product
+
+    if solver == "full" or (solver == "auto" and width <= _EXACT_UP_TO):
+        covariance = np.zeros((width, width))
+        for X, mean, scale in zip(layers, means, scales, strict=True):
+            for part in _centred(X, mean):
+                wide = part.astype(np.float64)
+                covariance += scale * (wide.T @ wide)
+        values, vectors = np.linalg.eigh(covariance)
+    else:
+        size = min(found + 10, width)
+        basis = generator(random_state).standard_normal((width, size))
+        for _ in range(8):
+            basis = np.linalg.qr(pooled(basis))[0]
+        values, turn = np.linalg.eigh(basis.T @ pooled(basis))
+        vectors = basis @ turn
+    axes = np.zeros((n_components, width), np.float32)
+    axes[:found] = vectors[:, ::-1][:, :found].T
+    axes[:found][values[::-1][:found] <= 1e-12 * max(float(values[-1]), 0.0)] = 0
+    return axes
+
+
+def _centred(X: Matrix, mean: Matrix) -> Iterator[Matrix]:
+    for start in range(0, len(X), _BLOCK):
+        yield X[start : start + _BLOCK] - mean
 
 
 def start_from_axes(axes: Matrix, scale: float = 1e-4) -> Matrix:

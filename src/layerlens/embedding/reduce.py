@@ -67,6 +67,7 @@ def reduce(
         that is all layers in one series, else each layer started from the picture before, and
         in every case laid on the picture before by a Procrustes transform. ``"procrustes"``:
         each layer on its own, and then laid on the picture before. False: as they come.
+        Pictures that share one frame, as those of ``"pca"`` with ``basis="common"``, stay in it.
     supervised : bool
         Whether the reducer is told the labels, as ``y`` of its ``fit_transform``: linear
         discriminant analysis needs them, UMAP can use them. They are class numbers, -1 where a
@@ -332,7 +333,11 @@ def _finish(
     keep_neighbors: int,
     random_state: int | None,
 ) -> LayerEmbedding:
-    coordinates, alignment = chain.align(index, cloud, picture.coordinates)
+    if picture.one_frame:
+        # its axes mean the same in every layer: turned, they would not
+        coordinates, alignment = picture.coordinates, {"method": "one frame"}
+    else:
+        coordinates, alignment = chain.align(index, cloud, picture.coordinates)
     if picture.start is not None:
         alignment["started_from"] = picture.start
     quality = PictureQuality({}, None)

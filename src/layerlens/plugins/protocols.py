@@ -27,6 +27,7 @@ __all__ = [
     "SupportsRead",
     "SupportsSeries",
     "accepts",
+    "draws_series",
 ]
 
 Matrix = npt.NDArray[np.float32]
@@ -94,7 +95,9 @@ class SupportsSeries(Protocol):
 
     Afterwards ``series_notes_`` (a list of str for each layer) and ``series_metrics_`` (a mapping
     for each layer) are to it what ``notes_`` and ``metrics_`` are to a reducer of one layer.
-    Where it takes a keyword ``neighbors`` it gets one pair of neighbours for each layer, as
+    A true attribute ``one_frame`` says that the axes of its pictures mean the same in every layer:
+    they are then not laid on each other, and it may refuse layers of several widths. Where it
+    takes a keyword ``neighbors`` it gets one pair of neighbours for each layer, as
     `SupportsNeighbors` has them.
     """
 
@@ -154,6 +157,15 @@ class SupportsRead(Protocol):
     def read(cls, path: str | os.PathLike[str]) -> Sequence[LayerEmbedding]:
         """Return the layers of a file, in depth order, with one `run` in common."""
         ...
+
+
+def draws_series(reducer: Any) -> bool:
+    """Tell whether a reducer takes all layers at once.
+
+    ``isinstance`` looks at the class; a reducer may have the method for some parameters only, as
+    scikit-learn's ``available_if`` makes it.
+    """
+    return isinstance(reducer, SupportsSeries) and hasattr(reducer, "fit_transform_series")
 
 
 def accepts(function: Callable[..., Any], keyword: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.plugins._clauses import Check, clauses, require
-from layerlens.plugins.protocols import SupportsPartialFit, SupportsSeries, accepts
+from layerlens.plugins.protocols import SupportsPartialFit, accepts, draws_series
 
 __all__ = ["REDUCER_CHECKS", "TOTAL_REDUCER_CHECKS"]
 
@@ -333,9 +333,12 @@ def uses_neighbors(factory: Factory) -> None:
 
 def draws_a_series(factory: Factory) -> None:
     """``fit_transform_series``, where there is one, gives a picture for each layer."""
-    if not isinstance(_make(factory), SupportsSeries):
+    reducer = _make(factory)
+    if not draws_series(reducer):
         return
-    layers = [_cloud(features=width, seed=i) for i, width in enumerate((12, 5, 8))]
+    # in one frame there is one feature space
+    widths = (8, 8, 8) if getattr(reducer, "one_frame", False) else (12, 5, 8)
+    layers = [_cloud(features=width, seed=i) for i, width in enumerate(widths)]
     before = [layer.copy() for layer in layers]
     results = []
     for _ in range(2):
