@@ -35,6 +35,8 @@ def embed(
     store: str | os.PathLike[str] | Store | None = None,
     limit: int | None = None,
     forward: Callable[[nn.Module, Any], Any] | None = None,
+    stop_early: bool = False,
+    memory_limit: int | str | None = "auto",
     n_components: int = 2,
     align: Align = True,
     supervised: bool = False,
@@ -53,8 +55,10 @@ def embed(
 
     Parameters
     ----------
-    model, batches, layers, readout, sketch, call, capture, dtype, store, limit, forward
-        See `Probe` and `Probe.run`.
+    model, batches, layers, readout, sketch, call, capture, dtype, store, memory_limit
+        See `Probe`.
+    limit, forward, stop_early
+        See `Probe.run`.
     reducer, n_components, align, supervised, metrics, keep_neighbors, **params
         See `reduce`; `params` are the reducer's own.
     max_samples, n_seeds, n_jobs
@@ -87,8 +91,11 @@ def embed(
         dtype=dtype,
         store=store,
         random_state=random_state,
+        memory_limit=memory_limit,
     )
-    activations = probe.run(batches, progress=progress, limit=limit, forward=forward)
+    activations = probe.run(
+        batches, progress=progress, limit=limit, forward=forward, stop_early=stop_early
+    )
     return reduce(
         activations,
         reducer,

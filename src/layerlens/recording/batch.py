@@ -35,6 +35,8 @@ class Batch:
         How many calls of the model are under way: 0 where only parts of it are called.
     calls : dict of str to int
         How often each layer was called.
+    n_calls : int
+        How often all of them were.
     first : str or None
         The layer whose output began the batch, where the model's own call did not.
     failed : bool
@@ -48,6 +50,7 @@ class Batch:
     announced: bool = False
     depth: int = 0
     calls: dict[str, int] = field(default_factory=dict)
+    n_calls: int = 0
     first: str | None = None
     failed: bool = False
     handling: BaseException | None = None
@@ -56,6 +59,7 @@ class Batch:
         """Count one more call of a layer and return how many there were before."""
         before = self.calls.get(layer, 0)
         self.calls[layer] = before + 1
+        self.n_calls += 1
         return before
 
 

@@ -33,7 +33,12 @@ from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selection, Target, qualified_names
 from layerlens.recording.structure import Path
 
-__all__ = ["Capture"]
+__all__ = ["Capture", "ForwardEnded"]
+
+
+class ForwardEnded(Exception):  # noqa: N818  it tells of no error
+    """All that was asked for is recorded: the rest of the forward is not needed."""
+
 
 _THREADS: Counter[int] = Counter()
 """How many captures each thread has open."""
@@ -79,6 +84,9 @@ class Capture:
         """Take at most so many samples of a batch."""
         self.caller_ends_batches = False
         """Whether a batch may hold several calls of the model, until `end_batch`."""
+        self.stop_early = False
+        """Whether a forward ends, by `ForwardEnded`, with the last call that the first one had."""
+        self._n_calls: int | None = None
         self._model = model
         self._selection = selection
         self._readout = readout
@@ -150,6 +158,8 @@ class Capture:
         except BaseException:
             self.drop_batch()
             raise
+        if self._n_calls is None:
+            self._n_calls = batch.n_calls
         self._batch = None
         self._held.clear()
         self.text.clear()
@@ -224,7 +234,8 @@ class Capture:
             return
         # called on failure too, then without an output and while the error is handled
         error = sys.exc_info()[1]
-        if output is None and error is not None and error is not batch.handling:
+        failed = output is None and error is not None and error is not batch.handling
+        if failed and not isinstance(error, ForwardEnded):
             self.drop_batch()
             return
         batch.depth -= 1
@@ -250,6 +261,14 @@ class Capture:
             if self._batch is not None:
                 self._batch.failed = True
             raise
+        self._end_forward()
+
+    def _end_forward(self) -> None:
+        """Leave the forward, where all that the first one gave is recorded."""
+        batch = self._batch
+        if self.stop_early and batch is not None and self._n_calls:
+            if batch.n_calls == self._n_calls and batch.depth:
+                raise ForwardEnded
 
     def take_operation(
         self,
@@ -279,6 +298,7 @@ class Capture:
             if self._batch is not None:
                 self._batch.failed = True
             raise
+        self._end_forward()
 
     def _take(
         self,

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
@@ -21,10 +21,11 @@ from layerlens.errors import ArgumentError, LayerlensWarning, RecordingError
 from layerlens.progress import Progress
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations
-from layerlens.recording.capture import Capture
+from layerlens.recording.capture import Capture, ForwardEnded
 from layerlens.recording.fingerprint import describe, fingerprint
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
 from layerlens.recording.loading import traced
+from layerlens.recording.memory import budget
 from layerlens.recording.opening import open_store
 from layerlens.recording.readout import ReadoutSpec, readouts_for
 from layerlens.recording.record import Record, Recording
@@ -39,7 +40,7 @@ from layerlens.recording.selection import (
 )
 from layerlens.recording.sketch import check_sketch
 from layerlens.recording.stored import StoredRecord
-from layerlens.recording.storing import Store, StoredRun
+from layerlens.recording.storing import Store, StoredRun, parse_size
 from layerlens.recording.structure import format_path, split_path
 
 __all__ = ["Probe"]
@@ -93,6 +94,10 @@ class Probe:
         byte what it would have been. A `Store` has options.
     random_state : int, default 0
         Seed of the sketches. Records of one seed fit together.
+    memory_limit : int, str or None, default "auto"
+        How large a record in memory may become, such as ``"8 GiB"``; None does not ask. What it
+        will have is estimated before the first batch is kept, where the number of samples is
+        known. ``"auto"``: half of what is available when the recording begins.
 
     Attributes
     ----------
@@ -153,9 +158,14 @@ class Probe:
         dtype: str = "float32",
         store: str | os.PathLike[str] | Store | None = None,
         random_state: int = 0,
+        memory_limit: int | str | None = "auto",
     ) -> None:
         check_sketch(sketch)
         self._store = Store.of(store)
+        self._memory_is_auto = memory_limit == "auto"
+        self._memory_limit: int | None = None
+        if memory_limit is not None and not self._memory_is_auto:
+            self._memory_limit = parse_size("memory_limit", memory_limit)
         self.model = model
         self._root = original(model)
         self._selector: Selector = as_selector(layers)
@@ -183,6 +193,7 @@ class Probe:
             dtype=self._dtype,
             random_state=self._random_state,
             previous=previous if isinstance(previous, Record) else None,
+            memory_limit=budget() if self._memory_is_auto else self._memory_limit,
         )
 
     def _new_capture(self, record: Recording[Any]) -> Capture:
@@ -464,6 +475,7 @@ class Probe:
         progress: bool = False,
         limit: int | None = None,
         forward: Callable[[nn.Module, Any], Any] | None = None,
+        stop_early: bool = False,
     ) -> Activations:
         """Send batches through the model and record them.
 
@@ -483,6 +495,11 @@ class Probe:
         forward : callable, optional
             ``forward(model, batch)`` calls the model, in place of what is described above. All
             calls that it makes are one batch, so a module that it calls again is ``name:1``.
+        stop_early : bool, default False
+            End each forward with the last layer that was asked for, as the first forward, which
+            is whole, tells; what comes behind is not computed. For models that call the same
+            layers for every batch. The model is whole afterwards; what the layers behind would
+            have changed (random numbers they draw, caches they keep) is not changed.
 
         Returns
         -------
@@ -511,6 +528,7 @@ class Probe:
             stack.callback(setattr, self, "_is_running", False)
             self._is_running = True
             stack.enter_context(self)
+            self._capture.stop_early = stop_early
             self._drive(batches, total, forward, stack.enter_context, progress=progress)
         return self.activations
 
@@ -552,12 +570,13 @@ class Probe:
             )
 
     def _run_one(self, batch: Any, forward: Callable[[nn.Module, Any], Any] | None) -> None:
-        if forward is not None:
-            forward(self.model, batch)
-        else:
-            fed = feeding.feed(self.model, batch)
-            self._capture.announce(fed.annotation)
-            self.model(*fed.args, **fed.kwargs)
+        with suppress(ForwardEnded):
+            if forward is not None:
+                forward(self.model, batch)
+            else:
+                fed = feeding.feed(self.model, batch)
+                self._capture.announce(fed.annotation)
+                self.model(*fed.args, **fed.kwargs)
         self._capture.end_batch()
 
 

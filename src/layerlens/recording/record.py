@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from layerlens.errors import ShapeError
+from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording.activations import Activations, LayerActivations
 from layerlens.recording.readout import Readout
 from layerlens.recording.rows import Rows
@@ -260,6 +260,8 @@ class Record(Recording[Rows]):
         See `Recording`.
     previous : Record or None
         An earlier record; its memory is written again where nobody looks at it any more.
+    memory_limit : int or None
+        How many bytes the rows may take.
     """
 
     def __init__(
@@ -269,13 +271,35 @@ class Record(Recording[Rows]):
         dtype: str,
         random_state: int,
         previous: Record | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         super().__init__(sketch=sketch, dtype=dtype, random_state=random_state)
+        self._memory_limit = memory_limit
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
         self._spare = (
             {}
             if previous is None
             else {name: layer.rows.recycle() for name, layer in previous.layers.items()}
+        )
+
+    def _check_size(self, count: int) -> None:
+        """Raise `RecordingError` where the record will be larger than it may, or has become so."""
+        if self._memory_limit is None:
+            return
+        layers = [self.layers[name] for name in self._pending]
+        per_sample = sum(one.info.width * one.rows.dtype.itemsize for one in layers)
+        total = max(self.samples.count + count, self.expected or 0)
+        size = total * per_sample
+        if size <= self._memory_limit:
+            return
+        wide = max(layers, key=lambda layer: layer.info.width)
+        known = "will have" if self.expected else "has by now"
+        raise RecordingError(
+            f"the record {known} {total:,} samples of {len(layers)} layers, "
+            f"{size / 2**30:,.1f} GiB, and memory_limit is {self._memory_limit / 2**30:,.1f} GiB. "
+            'Make rows narrower (sketch="auto" or a smaller width, or readout="pool"; '
+            f"{wide.info.title!r} keeps {wide.info.width:,} values), record to disk "
+            '(store="run.zarr"), or record fewer layers (layers=); or pass a larger memory_limit'
         )
 
     def _new_rows(self, name: str, width: int) -> Rows:
@@ -287,6 +311,11 @@ class Record(Recording[Rows]):
     def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
         """Count the batch under way, or its first `keep` samples."""
         keep = batch if keep is None else min(batch, keep)
+        try:
+            self._check_size(keep)
+        except RecordingError:
+            self.drop()
+            raise
         self._land()
         start = self.samples.count
         for name, count in self._pending.items():

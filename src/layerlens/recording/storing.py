@@ -17,7 +17,7 @@ from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
 from layerlens.recording.storage.writer import StoreWriter
 from layerlens.recording.stored import StoredRecord
 
-__all__ = ["Store", "StoredRun"]
+__all__ = ["Store", "StoredRun", "parse_size"]
 
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30,
           "kb": 10**3, "mb": 10**6, "gb": 10**9}  # fmt: skip
