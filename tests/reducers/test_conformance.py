@@ -9,6 +9,8 @@ import layerlens as ll
 from layerlens.testing import REDUCER_CHECKS, TOTAL_REDUCER_CHECKS
 
 CHECKS = {**REDUCER_CHECKS, **TOTAL_REDUCER_CHECKS}
+# what needs an extra, and the package of it
+EXTRAS = {"opentsne": "openTSNE", "pacmap": "pacmap", "torchdr": "torchdr"}
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +21,10 @@ def one_thread():
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-@pytest.mark.parametrize("name", ["kmeans", "pca", "series-tsne", "tsne", "umap"])
+@pytest.mark.parametrize("name", ["kmeans", "pca", "series-tsne", "tsne", "umap", *EXTRAS])
 def test_a_built_in_reducer_keeps_the_contract(name, check):
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
     check(ll.reducers.factory(name))
 
 

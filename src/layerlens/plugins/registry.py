@@ -176,5 +176,9 @@ def _distribution(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "an unknown distribution"
 
 
-REDUCERS = Registry("layerlens.reducers", "reducer")
+REDUCERS = Registry(
+    "layerlens.reducers",
+    "reducer",
+    extras={"opentsne": "opentsne", "pacmap": "pacmap", "torchdr": "torchdr"},
+)
 SINKS = Registry("layerlens.sinks", "sink", extras={"figure": "figures"})
