@@ -15,8 +15,9 @@ def blocks(path, language):
 @pytest.mark.parametrize(
     ("name", "written", "needs"),
     [
-        ("README.md", {".png", ".npz"}, ()),
-        ("docs/tutorial.md", {".png", ".npz"}, ()),
+        ("README.md", {".png", ".npz", ".html"}, ()),
+        ("docs/tutorial.md", {".png", ".npz", ".html"}, ()),
+        ("docs/page.md", {".html"}, ()),
         ("docs/maps.md", {".png"}, ()),
         ("docs/models.md", set(), ()),
         ("docs/operations.md", set(), ()),
