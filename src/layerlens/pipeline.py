@@ -37,6 +37,8 @@ def embed(
     forward: Callable[[nn.Module, Any], Any] | None = None,
     stop_early: bool = False,
     memory_limit: int | str | None = "auto",
+    rank: int | None = None,
+    world_size: int | None = None,
     n_components: int = 2,
     align: Align = True,
     supervised: bool = False,
@@ -55,7 +57,8 @@ def embed(
 
     Parameters
     ----------
-    model, batches, layers, readout, sketch, call, capture, dtype, store, memory_limit
+    model, batches, layers, readout, sketch, call, capture, dtype, store, memory_limit, rank,
+    world_size
         See `Probe`.
     limit, forward, stop_early
         See `Probe.run`.
@@ -92,6 +95,8 @@ def embed(
         store=store,
         random_state=random_state,
         memory_limit=memory_limit,
+        rank=rank,
+        world_size=world_size,
     )
     activations = probe.run(
         batches, progress=progress, limit=limit, forward=forward, stop_early=stop_early

@@ -98,9 +98,7 @@ REMEDIES = r"narrower.*record to disk \(store=.*fewer layers"
 def test_a_record_that_is_too_large_is_refused_before_a_batch_is_kept():
     net, x = nn.Linear(4, 1000), torch.randn(1000, 4)
     probe = ll.Probe(net, memory_limit="1 MiB")
-    with pytest.raises(
-        ll.RecordingError, match=rf"will have 1,000 samples.*{REMEDIES}"
-    ):
+    with pytest.raises(ll.RecordingError, match=rf"will have 1,000 samples.*{REMEDIES}"):
         probe.run(x)
     assert probe.activations.n_samples == 0
     assert ll.Probe(net, memory_limit="4 MiB").run(x).nbytes == 4_000_000

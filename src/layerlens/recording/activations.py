@@ -62,6 +62,11 @@ class LayerActivations:
         values.watch(self)
 
     @property
+    def source(self) -> RowSource:
+        """Where the rows lie."""
+        return self._values
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n_rows, width): width is that of the sketch, where there is one."""
         return self._count, self._values.width
@@ -292,6 +297,35 @@ class Activations(Mapping[str, LayerActivations]):
         from layerlens.recording.opening import open_store
 
         return open_store(path)
+
+    @classmethod
+    def merge(cls, parts: Sequence[Activations]) -> Activations:
+        """See the recordings of several jobs as one: the same model and layers, other samples.
+
+        Rows stay where they are, and are read from there. Samples are in the order of their ids;
+        of several with one id the first counts. Ranks of one run need no merging: `open` sees
+        them as one.
+
+        Parameters
+        ----------
+        parts : sequence of Activations
+            With ids of their own, that were given when they were recorded.
+
+        Raises
+        ------
+        ArgumentError
+            If there are none, or they do not go together; the message says in what they differ.
+
+        Examples
+        --------
+        >>> odd = Activations.of({"a": np.ones((2, 3))}, ids=[1, 3])
+        >>> even = Activations.of({"a": np.zeros((2, 3))}, ids=[0, 2])
+        >>> Activations.merge([odd, even])["a"][:, 0]
+        array([0., 1., 0., 1.])
+        """
+        from layerlens.recording.merging import merged
+
+        return merged(list(parts))
 
     def verify(self) -> int:
         """Read every file of the store that these activations lie in, and check it.

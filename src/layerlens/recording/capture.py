@@ -266,9 +266,10 @@ class Capture:
     def _end_forward(self) -> None:
         """Leave the forward, where all that the first one gave is recorded."""
         batch = self._batch
-        if self.stop_early and batch is not None and self._n_calls:
-            if batch.n_calls == self._n_calls and batch.depth:
-                raise ForwardEnded
+        if not self.stop_early or batch is None or not batch.depth:
+            return
+        if self._n_calls and batch.n_calls == self._n_calls:
+            raise ForwardEnded
 
     def take_operation(
         self,

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerlens.errors import StoreError
 from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.recording.merging import merged
 from layerlens.recording.storage.arrays import ChunkCache, StoredArray
 from layerlens.recording.storage.columns import THUMBNAILS, decoded
 from layerlens.recording.storage.files import DamagedStoreError, Folder
-from layerlens.recording.storage.tree import Manifest, read_manifest
+from layerlens.recording.storage.shards import read_shards, shard_folder, shards_documents
+from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
 from layerlens.recording.storage.verify import verify
 from layerlens.recording.stored import info_of
 from layerlens.records import RunInfo
@@ -65,7 +68,22 @@ class StoredRows:
 def open_store(path: str | os.PathLike[str]) -> Activations:
     """Return the activations that a store holds by now; see `Activations.open`."""
     folder = Folder(path)
-    return activations_of(folder, read_manifest(folder))
+    world_size = read_shards(folder)
+    if world_size is None:
+        return activations_of(folder, read_manifest(folder))
+    shards = [shard_folder(folder, rank) for rank in range(world_size)]
+    manifests = [(one, read_manifest(one)) for one in shards if one.holds(ROOT)]
+    parts = [activations_of(one, manifest) for one, manifest in manifests if manifest.rows]
+    if not parts:
+        raise StoreError(f"{str(folder.root)!r}: none of {world_size} ranks has committed anything")
+    whole = merged(
+        parts,
+        ids_are_known=True,
+        complete=len(manifests) == world_size and all(one.complete for _, one in manifests),
+    )
+    whole.meta["store"] = str(folder.root)
+    whole.meta["stores"] = [str(folder.root)]
+    return whole
 
 
 def activations_of(folder: Folder, manifest: Manifest) -> Activations:
@@ -75,7 +93,7 @@ def activations_of(folder: Folder, manifest: Manifest) -> Activations:
     for entry in manifest.samples:
         values = StoredArray(folder, entry).read(0, entry.rows)
         facts[entry.name] = decoded(values, entry.facts)
-    ids = facts.get("ids", np.arange(manifest.rows))
+    ids, how = _ids(facts, manifest)
     layers = {}
     for entry in manifest.layers:
         if not entry.rows:
@@ -112,14 +130,34 @@ def activations_of(folder: Folder, manifest: Manifest) -> Activations:
         "store": str(folder.root),
         "stores": [str(folder.root)],
         "complete": manifest.complete,
+        "ids": how,
     }
     return Activations(layers, run, meta)
+
+
+def _ids(facts: dict[str, Array], manifest: Manifest) -> tuple[Array, str]:
+    """Return the samples' ids, and whether they were given or follow from something else.
+
+    A rank's samples are numbered by their place in the data set, where the loader told it, so that
+    the padding of a distributed sampler is known for what it is; else in turn with other ranks'.
+    """
+    if "ids" in facts:
+        return facts["ids"], "given"
+    order = np.arange(manifest.rows)
+    world_size = manifest.spec.get("world_size")
+    if world_size is None:
+        return order, "order"
+    index = facts.get("index")
+    if index is not None and len(index) and index.min() >= 0:
+        return index, "index"
+    return order * int(world_size) + int(manifest.spec["rank"]), "order"
 
 
 def verify_store(path: str | os.PathLike[str]) -> int:
     """Check every file of a store; return how many, or raise a `StoreError` that names them."""
     folder = Folder(path)
-    count, problems = verify(folder)
+    world_size = read_shards(folder)
+    count, problems = verify(folder) if world_size is None else _verify_shards(folder, world_size)
     if problems:
         listed = "".join(f"\n  {text}" for _, text in problems[:20])
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
@@ -129,3 +167,23 @@ def verify_store(path: str | os.PathLike[str]) -> int:
             tuple(name for name, _ in problems),
         )
     return count
+
+
+def _verify_shards(folder: Folder, world_size: int) -> tuple[int, list[tuple[str, str]]]:
+    """Check the files of all ranks that there are."""
+    problems = []
+    documents = shards_documents(world_size)
+    count = len(documents)
+    for name, content in documents.items():
+        try:
+            if folder.read(name) != content:
+                raise folder.damaged(name, "it does not say what it should")
+        except DamagedStoreError as error:
+            problems.append((error.files[0], str(error)))
+    for rank in range(world_size):
+        shard = shard_folder(folder, rank)
+        if shard.holds(ROOT):
+            files, found = verify(shard)
+            count += files
+            problems += found
+    return count, problems

@@ -40,7 +40,7 @@ from layerlens.recording.selection import (
 )
 from layerlens.recording.sketch import check_sketch
 from layerlens.recording.stored import StoredRecord
-from layerlens.recording.storing import Store, StoredRun, parse_size
+from layerlens.recording.storing import Store, StoredRun, parse_size, ranks_of
 from layerlens.recording.structure import format_path, split_path
 
 __all__ = ["Probe"]
@@ -98,6 +98,12 @@ class Probe:
         How large a record in memory may become, such as ``"8 GiB"``; None does not ask. What it
         will have is estimated before the first batch is kept, where the number of samples is
         known. ``"auto"``: half of what is available when the recording begins.
+    rank, world_size : int, optional
+        Which part of a recording to disk this process makes, of how many; without them the
+        environment's ``RANK`` and ``WORLD_SIZE``, which torchrun sets. Each rank writes to a
+        folder of its own in the store, and `Activations.open` sees one run: samples in the order
+        of their ids, those that a distributed sampler gave twice once. Ids that batches do not
+        bring are places in the data set, where a `torch.utils.data.DataLoader` tells them.
 
     Attributes
     ----------
@@ -159,9 +165,12 @@ class Probe:
         store: str | os.PathLike[str] | Store | None = None,
         random_state: int = 0,
         memory_limit: int | str | None = "auto",
+        rank: int | None = None,
+        world_size: int | None = None,
     ) -> None:
         check_sketch(sketch)
         self._store = Store.of(store)
+        self._ranks = ranks_of(self._store, rank, world_size)
         self._memory_is_auto = memory_limit == "auto"
         self._memory_limit: int | None = None
         if memory_limit is not None and not self._memory_is_auto:
@@ -255,7 +264,7 @@ class Probe:
 
     def _go_on(self, store: Store) -> None:
         """Open the store, and take up the record that is in it."""
-        run = StoredRun(store, self._spec(), self._about())
+        run = StoredRun(store, self._spec(), self._about(), self._ranks)
         if not self._is_running:
             run.refuse_complete()
         record = run.begin(
@@ -519,9 +528,9 @@ class Probe:
         total = limit if self._capture.text.counts_tokens else min(totals, default=None)
         self._limit, self._reached_limit = limit, False
         if self._store is not None:
-            there = StoredRun(self._store, self._spec(), self._about())
+            there = StoredRun(self._store, self._spec(), self._about(), self._ranks)
             if there.is_done(total, limit):
-                return open_store(self._store.path)
+                return open_store(there.folder.root)
         with ExitStack() as stack:
             stack.enter_context(feeding.evaluation(self.model))
             stack.enter_context(torch.no_grad())

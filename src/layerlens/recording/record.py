@@ -359,7 +359,8 @@ class Record(Recording[Rows]):
             created=self._created,
             versions={"torch": torch.__version__, "numpy": np.__version__},
         )
-        return Activations(layers, run, meta)
+        how = "given" if self.samples.have_ids else "order"
+        return Activations(layers, run, {**meta, "ids": how})
 
 
 def _to_host(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -178,6 +178,11 @@ class Samples:
         self._batches.append((batch, annotation or Annotation()))
         self.count += batch
 
+    @property
+    def have_ids(self) -> bool:
+        """Whether every batch came with ids."""
+        return all("ids" in note.facts for _, note in self._batches)
+
     def facts(self) -> dict[str, Array]:
         """Return each fact for all samples: missing numbers are NaN (labels: -1), strings ``""``.
 

@@ -12,12 +12,13 @@ from typing import Any
 from layerlens.errors import ArgumentError, StoreError
 from layerlens.recording.storage.files import Folder
 from layerlens.recording.storage.resume import check_end, differences
+from layerlens.recording.storage.shards import begin_shard, read_shards, shard_folder
 from layerlens.recording.storage.sizes import BUFFER
 from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
 from layerlens.recording.storage.writer import StoreWriter
 from layerlens.recording.stored import StoredRecord
 
-__all__ = ["Store", "StoredRun", "parse_size"]
+__all__ = ["Store", "StoredRun", "parse_size", "ranks_of"]
 
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30,
           "kb": 10**3, "mb": 10**6, "gb": 10**9}  # fmt: skip
@@ -95,6 +96,34 @@ def parse_size(argument: str, given: Any, *, least: int = 1) -> int:
     return int(size)
 
 
+def ranks_of(store: Store | None, rank: Any, world_size: Any) -> tuple[int, int] | None:
+    """Return which rank of how many this process is, or None where it records alone.
+
+    Without arguments, launchers tell: ``RANK`` and ``WORLD_SIZE`` in the environment.
+
+    Raises
+    ------
+    ArgumentError
+        If the arguments are no rank, or there is no store for several to write to.
+    """
+    if (rank is None) != (world_size is None):
+        raise ArgumentError("rank and world_size go together: pass both, or neither")
+    if rank is None:
+        told = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+        if store is None or not all(one.isdecimal() for one in told) or int(told[1]) < 2:
+            return None
+        rank, world_size = map(int, told)
+    elif store is None:
+        raise ArgumentError("rank and world_size are of a recording to disk: pass store=")
+    numbers = all(hasattr(n, "__index__") and not isinstance(n, bool) for n in (rank, world_size))
+    if not numbers or not 0 <= rank < world_size:
+        raise ArgumentError(
+            f"rank is a number from 0 to world_size - 1; got rank={rank!r}, "
+            f"world_size={world_size!r}"
+        )
+    return int(rank), int(world_size)
+
+
 class StoredRun:
     """One probe's recording into one folder.
 
@@ -104,10 +133,23 @@ class StoredRun:
         Where, and how.
     spec, about : mapping
         See `StoreWriter`.
+    ranks : (int, int) or None
+        Which rank this is, of how many.
     """
 
-    def __init__(self, store: Store, spec: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        self.folder = Folder(store.path, sync=store.sync)
+    def __init__(
+        self,
+        store: Store,
+        spec: Mapping[str, Any],
+        about: Mapping[str, Any],
+        ranks: tuple[int, int] | None = None,
+    ) -> None:
+        self._whole = Folder(store.path, sync=store.sync)
+        self._ranks = ranks
+        self.folder = self._whole
+        if ranks is not None:
+            self.folder = shard_folder(self._whole, ranks[0])
+            spec = {**spec, "rank": ranks[0], "world_size": ranks[1]}
         self._buffer = int(store.buffer)
         self._spec = spec
         self._about = about
@@ -120,7 +162,7 @@ class StoredRun:
         StoreError
             If what is there is damaged, or of a newer layerlens.
         """
-        if not self.folder.holds(ROOT):
+        if not self.folder.holds(ROOT) or read_shards(self.folder) is not None:
             return None
         manifest = read_manifest(self.folder)
         return None if differences(manifest.spec, self._spec) else manifest
@@ -172,6 +214,15 @@ class StoredRun:
         StoreError
             See `StoreWriter`.
         """
+        if self._ranks is not None:
+            begin_shard(self._whole, *self._ranks)
+        elif self._whole.holds(ROOT):
+            world_size = read_shards(self._whole)
+            if world_size is not None:
+                raise StoreError(
+                    f"{str(self._whole.root)!r} is a recording of {world_size} ranks; pass rank= "
+                    "and world_size= to go on with one, or choose another path"
+                )
         writer = StoreWriter(
             self.folder,
             spec=self._spec,

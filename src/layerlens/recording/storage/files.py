@@ -88,8 +88,17 @@ class Folder:
         except OSError as error:
             raise self._failed("make", name, error) from error
 
-    def write(self, name: str, *parts: Any) -> None:
+    def write(self, name: str, *parts: Any, beside: str = "") -> None:
         """Write a file of parts, one after the other, each contiguous bytes.
+
+        Parameters
+        ----------
+        name : str
+            Which.
+        *parts : bytes-like
+            What it holds.
+        beside : str
+            What sets the file under way apart from those of others who write the same.
 
         Raises
         ------
@@ -97,9 +106,10 @@ class Folder:
             If it cannot be written; what lay under the name before still does.
         """
         path = self.path(name)
+        temporary = path + beside + TEMPORARY
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINKS | _BINARY
         try:
-            descriptor = os.open(path + TEMPORARY, flags, 0o666)
+            descriptor = os.open(temporary, flags, 0o666)
             try:
                 for part in parts:
                     _write_all(descriptor, part)
@@ -107,10 +117,10 @@ class Folder:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.replace(path + TEMPORARY, path)  # noqa: PTH105
+            os.replace(temporary, path)  # noqa: PTH105
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.unlink(path + TEMPORARY)  # noqa: PTH108
+                os.unlink(temporary)  # noqa: PTH108
             raise self._failed("write", name, error) from error
 
     def remove(self, name: str) -> None:
