@@ -1,7 +1,8 @@
 """The docs' pictures, made by the build.
 
-mkdocs calls `on_pre_build`. A picture that is there already is not made again; the one that the
-README shows is kept in the repository. By hand, for all of them anew:
+mkdocs calls `on_pre_build`. A picture that is there already is not made again; those that take
+more than some seconds are kept in the repository, as is the one that the README shows. By hand, for
+all of them anew:
 
     python docs/make_pictures.py
 """
@@ -28,14 +29,27 @@ def _example(name: str, *options: str) -> Any:
     return lambda target: _python(str(EXAMPLES / name), "--out", str(target), *options)
 
 
+def _unit(which: str) -> Any:
+    def make(target: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            _python(str(EXAMPLES / "unit_across_images.py"), "--out", f"{folder}/unit_")
+            target.write_bytes((Path(folder) / f"unit_{which}.png").read_bytes())
+
+    return make
+
+
 def _python(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
 MADE = {
     "demo.png": _demo,
+    "dynamics.png": _example("dynamics.py"),
+    "maps_imagenet.png": _example("maps_imagenet.py"),
     "maps_lenet.png": _example("maps_lenet.py", "--quick"),
     "swiss_roll.png": _example("swiss_roll.py"),
+    "unit_across.png": _unit("across"),
+    "unit_top.png": _unit("top"),
 }
 
 
@@ -49,10 +63,10 @@ def make(*, again: bool) -> None:
 
 
 def _shrink(picture: Path) -> None:
-    """Keep 128 colours, which are all that a scatter plot has, and a third of the bytes."""
+    """Keep 256 colours, well chosen, and a third of the bytes."""
     from PIL import Image
 
-    Image.open(picture).convert("RGB").quantize(128).save(picture, optimize=True)
+    Image.open(picture).convert("RGB").quantize(256, kmeans=2).save(picture, optimize=True)
 
 
 def on_pre_build(config: Any) -> None:

@@ -91,7 +91,7 @@ def main() -> None:
     size.add_argument("--paper", action="store_true", help="the paper's sizes")
     parser.add_argument("--epochs", type=int, help="passes over the training samples")
     given = parser.parse_args()
-    sizes = PAPER if given.paper else Sizes(epochs=4) if given.quick else Sizes()
+    sizes = PAPER if given.paper else Sizes(epochs=6) if given.quick else Sizes()
     shape = (sizes.pixels, sizes.bodies, sizes.sides)
     unseen = samples(sizes.validation, *shape, seed=1)
     torch.manual_seed(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import nn
@@ -28,29 +30,44 @@ def photographs() -> dict[str, np.ndarray]:
 
 def prepared(photo: np.ndarray, size: int = 224) -> torch.Tensor:
     """Return the middle square as the network takes it, shape (3, size, size)."""
-    side = min(photo.shape[:2])
-    top, left = ((length - side) // 2 for length in photo.shape[:2])
-    return scaled(photo[top : top + side, left : left + side], size)
+    return square(photo, size)
 
 
-def scaled(square: np.ndarray, size: int) -> torch.Tensor:
-    image = torch.tensor(square).movedim(-1, 0)[None].float()
+def square(
+    photo: np.ndarray, size: int, share: float = 1.0, down: float = 0.5, right: float = 0.5
+) -> torch.Tensor:
+    """Return a square as the network takes it.
+
+    `share` is its part of the photograph's shorter side; `down` and `right`, from 0 to 1, are how
+    far it lies from the upper and the left edge to the others.
+    """
+    side = int(min(photo.shape[:2]) * share)
+    top, left = (
+        round((length - side) * at)
+        for length, at in zip(photo.shape[:2], (down, right), strict=True)
+    )
+    image = torch.tensor(photo[top : top + side, left : left + side]).movedim(-1, 0)[None].float()
     image = nn.functional.interpolate(image, (size, size), mode="bilinear", antialias=True)
     return (image[0] - 127) / 128
 
 
-def views(count: int, size: int = 224, seed: int = 0) -> tuple[torch.Tensor, list[str]]:
-    """Return random squares of the photographs, of many scales and flipped at random."""
+@dataclass(frozen=True)
+class Views:
+    """Squares of photographs: which they are of, and their part of the shorter side."""
+
+    images: torch.Tensor  # (n, 3, size, size)
+    names: list[str]
+    shares: np.ndarray  # (n,)
+
+
+def views(count: int, size: int = 224, seed: int = 0) -> Views:
+    """Return random squares of the photographs in turns, of many scales, half of them mirrored."""
     rng = np.random.default_rng(seed)
     photos = photographs()
-    names = list(photos)
-    images, labels = [], []
-    for i in range(count):
-        name = names[i % len(names)]
-        photo = photos[name]
-        side = int(min(photo.shape[:2]) * rng.uniform(0.35, 1))
-        top, left = (int(rng.integers(0, length - side + 1)) for length in photo.shape[:2])
-        view = photo[top : top + side, left : left + side]
-        images.append(scaled(np.ascontiguousarray(view[:, :: rng.choice([-1, 1])]), size))
-        labels.append(name)
-    return torch.stack(images), labels
+    names = [list(photos)[i % len(photos)] for i in range(count)]
+    shares = rng.uniform(0.3, 1, count)
+    images = []
+    for name, share in zip(names, shares, strict=True):
+        image = square(photos[name], size, share, *rng.random(2))
+        images.append(image.flip(-1) if rng.random() < 0.5 else image)
+    return Views(torch.stack(images), names, shares)

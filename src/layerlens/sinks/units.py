@@ -60,15 +60,8 @@ def draw_top(unit: Any, *, columns: int = 9, tile: float = 1.1, title: str | Non
         )
     captions = [f"id {one}" for one in unit.ids]
     rows = ["input", "map", "crop"] if unit.boxes is not None else ["input", "map"]
-    kinds = {box.how for box in unit.boxes or ()}
     foot = [f"Strongest of {unit.n_samples} samples, by the {unit.reduce} of the map. "]
-    if "receptive field" in kinds:
-        foot.append("Green: the receptive field of the strongest place. ")
-    if kinds - {"receptive field"}:
-        foot.append(
-            "Dashed: where the gradient of the strongest place has 95 % of its weight, for its "
-            "receptive field is the whole input. "
-        )
+    foot += _about_boxes(unit)
     foot.extend(f"{note}. " for note in unit.notes)
     heading = title or f"What drives {unit.title}"
     return _columns(unit, captions, rows, heading, "".join(foot), columns, tile)
@@ -96,7 +89,21 @@ def draw_across(
     """
     captions = [str(name) for name in unit.names]
     heading = title or f"{unit.title} across {len(captions)} images"
-    return _columns(unit, captions, ["input", "map"], heading, "", columns, tile)
+    foot = "".join(_about_boxes(unit))
+    return _columns(unit, captions, ["input", "map"], heading, foot, columns, tile)
+
+
+def _about_boxes(unit: Any) -> list[str]:
+    kinds = {box.how for box in unit.boxes or ()}
+    said = []
+    if "receptive field" in kinds:
+        said.append("Green: the receptive field of the strongest place. ")
+    if kinds - {"receptive field"}:
+        said.append(
+            "Dashed: where the gradient of the strongest place has 95 % of its weight, for its "
+            "receptive field is the whole input. "
+        )
+    return said
 
 
 def _columns(
