@@ -43,6 +43,7 @@ def _python(*arguments: str) -> None:
 
 
 MADE = {
+    "compare.png": _example("compare_lenets.py"),
     "demo.png": _demo,
     "dynamics.png": _example("dynamics.py"),
     "maps_imagenet.png": _example("maps_imagenet.py"),

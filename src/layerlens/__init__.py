@@ -9,6 +9,7 @@ from layerlens._version import __version__
 
 if TYPE_CHECKING:
     from layerlens import reducers, sinks, testing
+    from layerlens.embedding.compare import Comparison, compare
     from layerlens.embedding.embeddings import Embeddings
     from layerlens.embedding.reduce import reduce
     from layerlens.errors import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Activations": "layerlens.recording.activations",
     "ArgumentError": "layerlens.errors",
+    "Comparison": "layerlens.embedding.compare",
     "DataError": "layerlens.errors",
     "Embeddings": "layerlens.embedding.embeddings",
     "LayerActivations": "layerlens.recording.activations",
@@ -58,6 +60,7 @@ _HOME = {
     "StoreError": "layerlens.errors",
     "Timeline": "layerlens.recording.timeline",
     "activation_maps": "layerlens.recording.maps",
+    "compare": "layerlens.embedding.compare",
     "embed": "layerlens.pipeline",
     "reduce": "layerlens.embedding.reduce",
     "top_samples": "layerlens.recording.units",
@@ -68,6 +71,7 @@ _SUBMODULES = ("reducers", "sinks", "testing")
 __all__ = [
     "Activations",
     "ArgumentError",
+    "Comparison",
     "DataError",
     "Embeddings",
     "LayerActivations",
@@ -89,6 +93,7 @@ __all__ = [
     "Timeline",
     "__version__",
     "activation_maps",
+    "compare",
     "embed",
     "reduce",
     "reducers",

@@ -17,7 +17,7 @@ __all__ = ["PICTURES", "save"]
 PICTURES = Registry(
     "layerlens.pictures",
     "picture",
-    extras={"across": "figures", "maps": "figures", "sheet": "figures", "top": "figures"},
+    extras=dict.fromkeys(["across", "comparison", "maps", "sheet", "top"], "figures"),
 )
 
 

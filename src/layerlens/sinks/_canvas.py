@@ -140,15 +140,16 @@ class Canvas:
         align: str = "left",
         bold: bool = False,
         room: float | None = None,
+        turn: float = 0.0,
     ) -> None:
-        """Write a line whose baseline is at `y`; it is shortened to `room`."""
+        """Write a line whose baseline is at `y`, turned by so many degrees, cut to `room`."""
         text = printable(text)
         weight = "bold" if bold else "normal"
         if room is not None:
             text = self.ruler.shorten(text, room, size, weight)
         self._axes.text(
-            x, y, text, color=color, ha=align, va="baseline", parse_math=False,
-            fontproperties=self.ruler.font(size, weight),
+            x, y, text, color=color, ha=align, va="baseline", parse_math=False, rotation=turn,
+            rotation_mode="anchor", fontproperties=self.ruler.font(size, weight),
         )  # fmt: skip
 
     def paragraph(self, x: float, y: float, text: str, size: float, room: float) -> float:
