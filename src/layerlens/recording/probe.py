@@ -21,6 +21,7 @@ from layerlens.errors import ArgumentError, LayerlensWarning, RecordingError
 from layerlens.progress import Progress
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations
+from layerlens.recording.arguments import dtype_name, one_of, parse_size, seed
 from layerlens.recording.capture import Capture, ForwardEnded
 from layerlens.recording.fingerprint import describe, fingerprint
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
@@ -40,7 +41,7 @@ from layerlens.recording.selection import (
 )
 from layerlens.recording.sketch import check_sketch
 from layerlens.recording.stored import StoredRecord
-from layerlens.recording.storing import Store, StoredRun, parse_size, ranks_of
+from layerlens.recording.storing import Store, StoredRun, ranks_of
 from layerlens.recording.structure import format_path, split_path
 
 __all__ = ["Probe"]
@@ -180,15 +181,10 @@ class Probe:
         self._selector: Selector = as_selector(layers)
         self._readout = readout
         self._sketch = sketch
-        self._call = _one_of("call", call, ("each", "last"))
-        self._what = _one_of("capture", capture, ("output", "input"))
-        self._dtype = _one_of("dtype", _dtype_name(dtype), ("float32", "float16", "float64"))
-        if isinstance(random_state, bool) or not hasattr(random_state, "__index__"):
-            raise ArgumentError(
-                "random_state must be an integer, so that records fit together; got "
-                f"{random_state!r}"
-            )
-        self._random_state = int(random_state)
+        self._call = one_of("call", call, ("each", "last"))
+        self._what = one_of("capture", capture, ("output", "input"))
+        self._dtype = one_of("dtype", dtype_name(dtype), ("float32", "float16", "float64"))
+        self._random_state = seed(random_state)
         self._stack: ExitStack | None = None
         self._limit: int | None = None
         self._reached_limit = False
@@ -587,15 +583,3 @@ class Probe:
                 self._capture.announce(fed.annotation)
                 self.model(*fed.args, **fed.kwargs)
         self._capture.end_batch()
-
-
-def _one_of(argument: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ArgumentError(f"{argument} is one of {', '.join(allowed)}; got {value!r}")
-    return value
-
-
-def _dtype_name(dtype: Any) -> str:
-    """Return the name of a dtype given as text, or as NumPy's or torch's own."""
-    text = getattr(dtype, "__name__", None) or str(dtype)
-    return text.removeprefix("torch.")

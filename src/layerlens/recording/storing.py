@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from layerlens.errors import ArgumentError, StoreError
+from layerlens.recording.arguments import parse_size
 from layerlens.recording.storage.files import Folder
 from layerlens.recording.storage.resume import check_end, differences
 from layerlens.recording.storage.shards import begin_shard, read_shards, shard_folder
@@ -18,10 +18,8 @@ from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
 from layerlens.recording.storage.writer import StoreWriter
 from layerlens.recording.stored import StoredRecord
 
-__all__ = ["Store", "StoredRun", "parse_size", "ranks_of"]
+__all__ = ["Store", "StoredRun", "ranks_of"]
 
-_UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30,
-          "kb": 10**3, "mb": 10**6, "gb": 10**9}  # fmt: skip
 _LEAST = 1 << 20
 
 
@@ -69,31 +67,6 @@ class Store:
         if isinstance(given, str | os.PathLike) and os.fspath(given):
             return cls(given)
         raise ArgumentError(f"store is the path of a folder, or a Store; got {given!r}")
-
-
-def parse_size(argument: str, given: Any, *, least: int = 1) -> int:
-    """Return a size in bytes, given as a number or as text like ``"512 MiB"``.
-
-    Raises
-    ------
-    ArgumentError
-        If it is none, or less than `least`.
-    """
-    size: float | None = None
-    if isinstance(given, int) and not isinstance(given, bool):
-        size = given
-    elif isinstance(given, str):
-        text = given.strip().lower()
-        digits = text.rstrip("kmgib ")
-        unit = text[len(digits) :].strip()
-        with contextlib.suppress(ValueError, KeyError):
-            size = float(digits) * _UNITS[unit]
-    if size is None or not least <= size < 2**60:
-        raise ArgumentError(
-            f'{argument} is a size, such as "512 MiB" or a number of bytes, of {least} or more; '
-            f"got {given!r}"
-        )
-    return int(size)
 
 
 def ranks_of(store: Store | None, rank: Any, world_size: Any) -> tuple[int, int] | None:
