@@ -66,6 +66,7 @@ export function listenToKeys(view) {
     const action = names.get(low);
     if (!action) return;
     event.preventDefault();
+    if (!view.options.page) event.stopPropagation(); // a notebook has keys of its own: x cuts a cell
     view.actions[action]();
   }, { signal: view.signal });
 }

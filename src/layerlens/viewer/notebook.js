@@ -12,7 +12,9 @@ export function render({ model, el }) {
   const height = Number(model.get('height')) || 640;
   el.style.height = `${height}px`;
   const data = fromModel(model);
-  const view = mount(el, data, {});
+  el.dataset.lmSuppressShortcuts = 'true'; // JupyterLab looks before the page hears of a key
+  const { jpThemeLight } = document.body.dataset;
+  const view = mount(el, data, jpThemeLight === undefined ? {} : { theme: jpThemeLight === 'false' ? 'dark' : 'light' });
   let telling = false;
   /** @param {Record<string, any>} traits */
   const tell = (traits) => {

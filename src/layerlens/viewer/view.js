@@ -137,6 +137,10 @@ export function mount(root, data, options = {}) {
     stage.hidden = state.grid;
     grid.hidden = !state.grid;
   });
+  play.disabled = layers < 2;
+  if (!options.theme) {
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', (event) => store.set({ theme: event.matches ? 'dark' : 'light' }), { signal: ending.signal });
+  }
   listenToPointer(view, cloud.over);
   listenToKeys(view);
 
