@@ -2,7 +2,7 @@
 
 import { openSheet } from './keys.js';
 import { listed } from './query.js';
-import { csvText, idLines, svgText } from './texts.js';
+import { csvText, idLines, OUTLINES, svgText } from './texts.js';
 import { counted, element, printable } from './util.js';
 
 /** @param {Blob} blob @param {string} name */
@@ -38,11 +38,17 @@ export function createSaving(view, cloud) {
     context.font = '600 14px system-ui, sans-serif';
     context.fillText(title(), 14, 24);
     context.font = '13px system-ui, sans-serif';
-    keys().slice(0, Math.floor((view.height - 50) / 18)).forEach(({ label, color }, i) => {
-      context.fillStyle = `rgb(${color.join(',')})`;
-      context.beginPath();
-      context.arc(19, 46 + 18 * i, 5, 0, 7);
-      context.fill();
+    keys().slice(0, Math.floor((view.height - 50) / 18)).forEach(({ label, color, shape }, i) => {
+      const outline = new Path2D(OUTLINES[shape]);
+      if (!OUTLINES[shape]) outline.arc(0, 0, shape ? 0.8 : 1, 0, 7);
+      context.fillStyle = context.strokeStyle = `rgb(${color.join(',')})`;
+      context.save();
+      context.translate(19, 46 + 18 * i);
+      context.scale(5, 5);
+      context.lineWidth = 0.5;
+      if (shape && !OUTLINES[shape]) context.stroke(outline);
+      else context.fill(outline);
+      context.restore();
       context.fillStyle = ink();
       context.fillText(label, 30, 50 + 18 * i);
     });
