@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path.append(str(EXAMPLES))  # what examples share lies beside them
 
 
 @pytest.fixture
