@@ -25,6 +25,19 @@ def _demo(target: Path) -> None:
         target.write_bytes((Path(folder) / "lenet.png").read_bytes())
 
 
+def _resnet66(target: Path) -> None:
+    """Draw the layers and, beside them, the chart of all; trains for some minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder) / target.name
+        checkpoint = str(Path(folder) / "resnet66.pt")
+        script = str(EXAMPLES / "embed_resnet66.py")
+        _python(script, "--out", str(drawn), "--checkpoint", checkpoint)
+        target.write_bytes(drawn.read_bytes())
+        chart = target.with_stem(f"{target.stem}-depth")
+        chart.write_bytes(drawn.with_stem(f"{target.stem}-depth").read_bytes())
+        _shrink(chart)
+
+
 def _example(name: str, *options: str) -> Any:
     return lambda target: _python(str(EXAMPLES / name), "--out", str(target), *options)
 
@@ -47,6 +60,7 @@ MADE = {
     "demo.png": _demo,
     "dynamics.png": _example("dynamics.py"),
     "maps_imagenet.png": _example("maps_imagenet.py"),
+    "resnet66.png": _resnet66,
     "maps_lenet.png": _example("maps_lenet.py", "--quick"),
     "swiss_roll.png": _example("swiss_roll.py"),
     "unit_across.png": _unit("across"),

@@ -16,6 +16,7 @@ under --checkpoint, and is not trained again where that file is there already.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from torch.nn import functional
 import layerlens as ll
 
 N_LAYERS = 66
-SHOWN = ("input", "#1", *(f"#{k}" for k in (5, 15, 25, 35, 45, 55, 65)))
+SHOWN = ("input", *(f"#{k}" for k in (1, 5, 15, 25, 35, 45, 55, 65, 66)))
 
 
 class Layer(nn.Module):
@@ -155,7 +156,7 @@ def depth_chart(embeddings: ll.Embeddings) -> Figure:
     def figures(name: str) -> list[float]:
         return [layer.metrics.get(name, float("nan")) for layer in embeddings.values()]
 
-    figure = Figure(figsize=(9, 5.6), layout="constrained")
+    figure = Figure(figsize=(9, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, lines in (
         (
@@ -188,10 +189,24 @@ def depth_chart(embeddings: ll.Embeddings) -> Figure:
         axes.set_ylim(0, 1.02)
         axes.grid(color="#e4e4e8", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=8)
     lower.set_xlabel("layer (0 is the input)")
     lower.set_xlim(0, len(embeddings) - 1)
     return figure
+
+
+def draw(embeddings: ll.Embeddings, out: Path, name: str) -> list[Path]:
+    """Draw some of the layers, the figures of all against depth, and keep all to look at."""
+    shown = []
+    for each in (embeddings[layer] for layer in SHOWN):
+        # these compare with layers in between that are not on the page; they are in the chart
+        figures = {k: v for k, v in each.metrics.items() if not k.endswith("_previous")}
+        shown.append(dataclasses.replace(each, metrics=figures))
+    title = f"{name} through a residual network of {N_LAYERS} layers, drawn as one series"
+    page = ll.Embeddings(shown).save(out, columns=5, title=title)
+    chart = out.with_stem(f"{out.stem}-depth")
+    depth_chart(embeddings).savefig(chart, dpi=150)
+    return [page, chart, *(embeddings.save(out.with_suffix(s)) for s in (".npz", ".html"))]
 
 
 def main() -> None:
@@ -209,7 +224,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="hardly trained, few points")
     given = parser.parse_args()
     if given.quick:
-        given.learn_from, given.samples, given.epochs, given.checkpoint = 640, 300, 1, None
+        given.learn_from, given.samples, given.epochs, given.checkpoint = 320, 200, 1, None
 
     if given.cifar10:
         data = cifar10(given.cifar10)
@@ -223,12 +238,7 @@ def main() -> None:
     began = time.perf_counter()
     embeddings = ll.reduce(recorded(model, data.drawn(0, given.samples)), "series-tsne")
     print(f"{len(embeddings)} layers in {time.perf_counter() - began:.0f} s")
-    shown = ll.Embeddings(embeddings[name] for name in SHOWN)
-    shown.save(given.out, columns=3, title=f"{data.name} through a residual network of 66 layers")
-    chart = given.out.with_stem(f"{given.out.stem}-depth")
-    depth_chart(embeddings).savefig(chart, dpi=150)
-    every_one = embeddings.save(given.out.with_suffix(".npz"))
-    print(f"wrote {given.out}, {chart} and {every_one}")
+    print("wrote", *draw(embeddings, given.out, data.name))
 
 
 if __name__ == "__main__":
