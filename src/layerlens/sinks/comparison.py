@@ -18,16 +18,21 @@ _EDGE = 0.35  # inches, all of these
 _BETWEEN = 0.45
 _HEAD = 0.95
 _PANEL_HEAD = 0.42
+_LEAST_PANEL = 2.6
 _NAME_ROOM = 1.9
 _NAME = 7.5  # points
 _SMALL = 6.5
+
+_WORTH_A_FRAME = 0.1
+"""Below this share of the scale, which value of a row is its highest is chance."""
 
 
 def draw_comparison(result: Any, *, title: str | None = None) -> Figure:
     """Draw the linear CKA and the overlap of neighbours of all pairs of layers.
 
     White is 0, or what chance gives, and the full colour 1 in every picture. A green frame is a
-    row's highest value. Figures stand in the cells where there is room.
+    row's highest value, where that is more than chance. Figures stand in the cells where there is
+    room.
 
     Parameters
     ----------
@@ -47,7 +52,7 @@ def draw_comparison(result: Any, *, title: str | None = None) -> Figure:
     size = float(np.clip(cell * 72 * 0.75, 4.5, _NAME))
     left = min(_NAME_ROOM, max(ruler.width(name, size) for name in rows)) + 0.08
     top = min(_NAME_ROOM, max(ruler.width(name, size) for name in columns)) + 0.1
-    panel = max(wide, 2.3)
+    panel = max(wide, _LEAST_PANEL)
     width = max(2 * _EDGE + left + 2 * panel + _BETWEEN, 6.4)
     captions = _captions(result)
     room = width - 2 * _EDGE
@@ -110,7 +115,7 @@ def _heat(
                     canvas.text(
                         left + cell / 2, middle + 0.09, tail, 4.8, color=color, align="center"
                     )
-        if best >= 0:
+        if n_columns > 1 and best >= 0 and shown[row, best] >= _WORTH_A_FRAME:
             inset = min(0.012, cell * 0.08)
             canvas.box(
                 x + best * cell + inset, y + row * cell + inset, cell - 2 * inset,
@@ -137,7 +142,8 @@ def _captions(result: Any) -> list[str]:
     measures = (
         "Linear CKA, debiased: 1 where two layers are alike up to rotation and scale. Shared "
         f"neighbours: the mean share of a sample's {result.k} nearest that it has in both; by "
-        f"chance {_short(result.chance)}, which is white. Green: the highest of a row."
+        f"chance {_short(result.chance)}, which is white. Green: the highest of a row, unless it "
+        "is about chance."
     )
     lines = [measures]
     if result.cka_error.any():
