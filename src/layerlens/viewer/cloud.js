@@ -108,8 +108,10 @@ export function createCloud(view, stage) {
     asked = 0;
     if (!canvas.width || !view.width || stage.hidden) return;
     const start = performance.now();
-    if ((state.fade || state.by === 'stress' || state.by === 'clusters') && layerColored !== view.layer) recolor();
-    else if (depth && placedAt !== state.t) regroup();
+    if ((state.fade || state.by === 'stress' || state.by === 'clusters') && layerColored !== view.layer) {
+      recolor();
+      if (state.by === 'clusters') view.redrawLegend(); // each layer has clusters of its own
+    } else if (depth && placedAt !== state.t) regroup();
     renderer.draw(frame(ratio));
     paintOverlay(view, over, ratio);
     frames.push(performance.now() - start);

@@ -87,8 +87,9 @@ function byNumber(column, state) {
 /** @param {import('./types.js').Data} data @param {import('./types.js').State} state @param {number} layer */
 function byStress(data, state, layer) {
   const stress = /** @type {Uint8Array} */ (data.stress);
+  const unknown = data.layers[layer].lacks?.includes('stress');
   const from = layer * data.n;
-  return ramped('neighbours that the picture hides', data.n, (r) => stress[from + r] / 255, 0, 1, state.theme);
+  return ramped('neighbours that the picture hides', data.n, (r) => (unknown ? NaN : stress[from + r] / 255), 0, 1, state.theme);
 }
 
 /**

@@ -123,6 +123,7 @@ export function depthTable(view) {
     element('td', { textContent: printable(layer.type ?? '', 30) }),
     element('td', { textContent: layer.dim ? String(layer.dim) + (layer.sketched ? ` → ${layer.width}` : '') : '' }),
     ...names.map((name) => element('td', { textContent: Number.isFinite(layer.metrics?.[name]) ? figure(layer.metrics[name]) : '' }))));
+  const ofPage = (view.data.head.notes ?? []).map((/** @type {string} */ note) => element('p', { textContent: printable(note, 400) }));
   const notes = layers.flatMap((layer) => (layer.notes ?? []).map((note) => element('p', { textContent: `${printable(layer.name, 60)}: ${printable(note, 400)}` })));
-  return [element('div', { className: 'll-scroll', tabIndex: 0 }, element('table', {}, element('thead', {}, head), element('tbody', {}, ...rows))), ...notes];
+  return [element('div', { className: 'll-scroll', tabIndex: 0 }, element('table', {}, element('thead', {}, head), element('tbody', {}, ...rows))), ...ofPage, ...notes];
 }

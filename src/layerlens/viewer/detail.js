@@ -35,8 +35,9 @@ export function createDetail(view) {
   function believed(row) {
     if (data.present && !data.present[view.layer * data.n + row]) return [element('p', { className: 'll-hint', textContent: 'This layer has no value of this point.' })];
     const lines = [];
-    if (data.stress && !nativeNeighbors(data, view.layer, row)) lines.push(`The picture hides ${Math.round(data.stress[view.layer * data.n + row] / 2.55)} % of its neighbours.`);
-    if (data.spread) {
+    const { lacks } = data.layers[view.layer];
+    if (data.stress && !lacks?.includes('stress') && !nativeNeighbors(data, view.layer, row)) lines.push(`The picture hides ${Math.round(data.stress[view.layer * data.n + row] / 2.55)} % of its neighbours.`);
+    if (data.spread && !lacks?.includes('spread')) {
       const spread = data.spread[view.layer * data.n + row] / 255;
       lines.push(`Other runs put it ${spread >= 1 ? 'a radius of the picture or more' : figure(spread) + ' of the picture’s radius'} away.`);
     }

@@ -59,7 +59,6 @@ export function createLegend(view) {
   }
 
   store.on('by palette theme hidden', redraw);
-  store.on('t', () => state.by === 'clusters' && redraw());
   view.redrawLegend = redraw;
   return box;
 }

@@ -10,6 +10,7 @@
  * @property {boolean} [sketched]
  * @property {Record<string, number>} metrics
  * @property {string[]} [notes]
+ * @property {string[]} [lacks]
  * @property {string} [reducer]
  */
 

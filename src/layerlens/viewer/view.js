@@ -115,7 +115,8 @@ export function mount(root, data, options = {}) {
       Number.isFinite(kept) && `shows ${Math.round(100 * kept)} % of each point’s nearest neighbours`,
       Number.isFinite(metrics?.trustworthiness) && `trustworthiness ${figure(metrics.trustworthiness)}`,
     ].filter(Boolean);
-    caption.replaceChildren(element('h2', {}, element('bdi', { textContent: printable(given || name, 60) })), element('p', { textContent: facts.join(' · ') }), element('p', { textContent: belief.join(' · ') }));
+    caption.replaceChildren(element('h2', {}, element('bdi', { textContent: printable(given || name, 60) })), element('p', { textContent: facts.join(' · ') }), element('p', { textContent: belief.join(' · ') }),
+      ...(data.head.total > data.n ? [element('p', { textContent: `a sample: ${count(data.n)} of ${count(data.head.total)} points` })] : []));
     place.textContent = `${view.layer + 1} / ${layers}`;
   }
 
