@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     )
     from layerlens.pipeline import embed
     from layerlens.plugins.protocols import Reducer, Sink
+    from layerlens.recording.across import unit_across
     from layerlens.recording.activations import Activations, LayerActivations
     from layerlens.recording.maps import activation_maps
     from layerlens.recording.probe import Probe
     from layerlens.recording.storing import Store
     from layerlens.recording.timeline import Timeline
     from layerlens.recording.tokens import PerToken
-    from layerlens.recording.units import top_samples, unit_across
+    from layerlens.recording.units import top_samples
     from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
 
 # Where each public name lives. They are imported when first asked for, so that
@@ -64,7 +65,7 @@ _HOME = {
     "embed": "layerlens.pipeline",
     "reduce": "layerlens.embedding.reduce",
     "top_samples": "layerlens.recording.units",
-    "unit_across": "layerlens.recording.units",
+    "unit_across": "layerlens.recording.across",
 }
 _SUBMODULES = ("reducers", "sinks", "testing")
 

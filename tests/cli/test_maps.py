@@ -145,3 +145,36 @@ def test_a_model_that_cannot_be_made_says_why(place, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(PluginError, match="pip install timm"):
         load_model("timm:resnet18")
+
+
+@pytest.mark.parametrize("kind", ["ViT", "ResNet"])
+def test_a_folder_of_transformers_is_a_model(place, capsys, kind):
+    transformers = pytest.importorskip("transformers")
+    folder, _ = place
+    torch.manual_seed(0)
+    if kind == "ViT":
+        config = transformers.ViTConfig(
+            image_size=32, patch_size=8, hidden_size=24, num_hidden_layers=1,
+            num_attention_heads=3, intermediate_size=48,
+        )  # fmt: skip
+        made, layer = transformers.ViTModel(config), "layernorm"
+    else:
+        config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1])
+        made, layer = transformers.ResNetModel(config), "embedder.pooler"
+    made.eval().save_pretrained(folder / "saved")
+    image = folder / "photos" / "1.png"
+    words = "--model", "hf:saved", "--size", "32"
+    _run("maps", image, *words, "--layers", layer, "--channels", "4", "--out", "m.png")
+    said = capsys.readouterr().out
+    assert (folder / "m.png").exists()
+    assert ("4x4, tokens" if kind == "ViT" else "8x8, channels first") in said
+    _run("top", "photos", *words, "--layer", layer, "--channel", "3", "-k", "2", "--out", "t.png")
+    best = capsys.readouterr().out
+    images, names = load_images([folder / "photos"], 32)
+    with torch.no_grad():
+        if kind == "ViT":
+            values = made(images).last_hidden_state[:, 1:, 3].amax(1)
+        else:
+            values = made.embedder(images)[:, 3].amax((1, 2))
+    strongest = names[int(values.argmax())]
+    assert best.split("id ")[1].split()[0] == strongest

@@ -15,9 +15,10 @@ from layerlens.errors import (
     RecordingError,
     ShapeError,
 )
+from layerlens.recording.across import unit_across
 from layerlens.recording.boxes import FIELD
 from layerlens.recording.driven import TopSamples, TopUnit
-from layerlens.recording.units import top_samples, unit_across
+from layerlens.recording.units import top_samples
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ from torch import nn
 pytest.importorskip("matplotlib")
 
 from layerlens.errors import ArgumentError, StoreError
+from layerlens.recording.across import unit_across
 from layerlens.recording.maps import activation_maps
-from layerlens.recording.units import top_samples, unit_across
+from layerlens.recording.units import top_samples
 
 
 def _deep(count):
