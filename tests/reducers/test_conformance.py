@@ -21,7 +21,14 @@ def one_thread():
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-@pytest.mark.parametrize("name", ["kmeans", "pca", "series-tsne", "tsne", "umap", *EXTRAS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("kmeans", "pca", "series-tsne", "tsne", "umap", *EXTRAS),
+        # umap-learn compiles its series anew in every process: a minute and more
+        pytest.param("aligned-umap", marks=pytest.mark.slow),
+    ],
+)
 def test_a_built_in_reducer_keeps_the_contract(name, check):
     if name in EXTRAS:
         pytest.importorskip(EXTRAS[name])

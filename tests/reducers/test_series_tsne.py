@@ -1,4 +1,4 @@
-import logging
+import os
 import subprocess
 import sys
 
@@ -157,23 +157,39 @@ def test_without_numba_scikit_learn_draws_and_says_so(cloud, monkeypatch):
     assert motion(second, first) < 0.1
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_the_kernel_still_runs(monkeypatch, caplog):
-    import numba
+def test_without_a_folder_for_compiled_code_it_runs_and_says_so_once(tmp_path):
+    # numba's own search, with every place that it looks at taken: a file where a folder must be
+    (tmp_path / "__pycache__").write_text("")
+    (tmp_path / "kernels.py").write_text(
+        "from layerlens.embedding._compiling import compiled\n"
+        "@compiled\ndef double(x):\n    return 2 * x\n"
+        "@compiled\ndef triple(x):\n    return 3 * x\n"
+        "print(double(3), triple(3))\n"
+    )
+    nowhere = str(tmp_path / "kernels.py" / "no")
+    places = ("HOME", "XDG_CACHE_HOME", "IPYTHONDIR", "NUMBA_CACHE_DIR")
+    done = subprocess.run(
+        [sys.executable, "kernels.py"],
+        cwd=tmp_path,
+        env={**os.environ, **dict.fromkeys(places, nowhere)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "6 9\n"
+    assert done.stderr.count("numba finds no folder") == 1
+    assert "set NUMBA_CACHE_DIR" in done.stderr
 
-    from layerlens.embedding._compiling import compiled
 
-    real = numba.njit
-
-    def njit(*args, **options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(*args, **options)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    with caplog.at_level(logging.WARNING, logger="layerlens"):
-        twice = compiled(lambda x: 2 * x)
-    assert twice(3) == 6
-    assert "set NUMBA_CACHE_DIR" in caplog.text
+@pytest.mark.slow
+def test_threads_change_no_byte_of_a_whole_reduction():
+    # enough rows for the blocks of the neighbour search and for the tree of repulsion
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(4000, 12)) + rng.integers(0, 5, (4000, 1)) * 4).astype(np.float32)
+    layers = {"a": X, "b": np.maximum(X, 0), "c": X[:, :4]}
+    one, many = (ll.reduce(layers, "series-tsne", n_jobs=n, metrics=False) for n in (1, 3))
+    for name in layers:
+        assert one[name].coordinates.tobytes() == many[name].coordinates.tobytes()
 
 
 def test_reduce_draws_the_series_and_reports_its_divergence(cloud):

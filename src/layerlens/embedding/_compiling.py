@@ -32,13 +32,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         made: Callable[..., Any] = numba.njit(cache=True, **options)(function)
     except RuntimeError:
         # no folder that the compiled code could be kept in: it is compiled in every process
-        logger.warning(
-            "numba finds no folder to keep compiled code in, so %s is compiled anew in every "
-            "process; set NUMBA_CACHE_DIR to a folder that can be written",
-            function.__name__,
-        )
+        _say_that_nothing_is_kept()
         made = numba.njit(**options)(function)
     return made
+
+
+@functools.cache  # once, and not for each of the kernels
+def _say_that_nothing_is_kept() -> None:
+    logger.warning(
+        "numba finds no folder to keep compiled code in: it is compiled anew in every process, "
+        "which takes some seconds; set NUMBA_CACHE_DIR to a folder that can be written"
+    )
 
 
 @functools.cache
@@ -59,12 +63,20 @@ def _one() -> int:
 
 
 @contextmanager
-def announced(what: str) -> Iterator[None]:
-    """Say that something is being compiled, where it takes long."""
+def announced(what: str, *, kept: bool = True) -> Iterator[None]:
+    """Say that something is being compiled, where it takes long.
+
+    `kept` says whether the compiled code is kept on disk.
+    """
+    often = (
+        "once on this machine; this takes some seconds"
+        if kept
+        else "in every new process; this takes half a minute or more"
+    )
     timer = threading.Timer(
         _ANNOUNCE_AFTER,
         logger.warning,
-        args=(f"compiling {what}, once on this machine; this takes some seconds",),
+        args=(f"compiling {what}, {often}",),
     )
     timer.daemon = True
     timer.start()

@@ -264,12 +264,26 @@ def _in_parts(
     list(pool.map(do, edges[:-1], edges[1:]))
 
 
-def _by_descent(X: Matrix, k: int, n_jobs: int | None) -> Neighbors:
+def _descend(X: Matrix, k: int, n_jobs: int | None) -> Any:
     import pynndescent
 
-    found: tuple[Any, Any] = pynndescent.NNDescent(
-        X, n_neighbors=k + 1, random_state=0, n_jobs=n_jobs
-    ).neighbor_graph
+    return pynndescent.NNDescent(X, n_neighbors=k + 1, random_state=0, n_jobs=n_jobs).neighbor_graph
+
+
+@functools.cache
+def _warm_up_descent() -> None:
+    """Let pynndescent compile, with a word: it keeps not all of its code, and takes half a minute.
+
+    On a few rows, so that a long search is not taken for compiling.
+    """
+    with announced("the approximate neighbour search (pynndescent)", kept=False):
+        rows = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
+        _descend(rows, 5, 1)
+
+
+def _by_descent(X: Matrix, k: int, n_jobs: int | None) -> Neighbors:
+    _warm_up_descent()
+    found: tuple[Any, Any] = _descend(X, k, n_jobs)
     indices, distances = found
     own = indices == np.arange(len(X))[:, None]
     # a row that is not among its own neighbours (it has many duplicates) loses its last one

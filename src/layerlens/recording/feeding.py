@@ -126,7 +126,8 @@ def feed(model: nn.Module, batch: Any) -> Fed:
         The model that will be called.
     batch : Tensor, ndarray, (x, y, ...), or mapping
         Of a tuple or list the first entry goes in, a second one is the labels if it is one
-        number or string a sample. Of a mapping, what the model's ``forward`` has as parameters
+        number or string a sample; of one-hot rows, their classes' numbers are. Of a mapping,
+        what the model's ``forward`` has as parameters
         goes in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is the labels
         (and goes in only where the model cannot do without) and under ``ids``, ``id`` the ids;
         anything else with one value a sample becomes a column.
@@ -152,8 +153,9 @@ def feed(model: nn.Module, batch: Any) -> Fed:
             fed = feed(model, batch[0])
         else:
             raise RecordingError(_cannot(model, batch))
-        if len(batch) > 1 and _is_labels(batch[1]):
-            fed.annotation.update(Annotation.of(labels=batch[1]))
+        labels = _classes_of_one_hot(batch[1]) if len(batch) > 1 else None
+        if len(batch) > 1 and _is_labels(labels):
+            fed.annotation.update(Annotation.of(labels=labels))
         return fed
     raise RecordingError(_cannot(model, batch))
 
@@ -166,8 +168,8 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
     facts: dict[str, Any] = {}
     columns: dict[str, Any] = {}
     for key, value in batch.items():
-        if key in _LABELS and _is_labels(value):
-            facts["labels"] = value
+        if key in _LABELS and _is_labels(_classes_of_one_hot(value)):
+            facts["labels"] = _classes_of_one_hot(value)
             needed = parameters.get(key)
             if needed is not None and needed.default is inspect.Parameter.empty:
                 fed.kwargs[key] = _to(value, device)
@@ -186,6 +188,16 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
 
 def _annotation(inputs: torch.Tensor) -> Annotation:
     return Annotation.of(inputs=inputs if looks_like_images(inputs) else None)
+
+
+def _classes_of_one_hot(value: Any) -> Any:
+    """Return the classes' numbers where each row is one 1 among noughts, else the value itself."""
+    if not isinstance(value, torch.Tensor | np.ndarray) or value.ndim != 2 or value.shape[1] < 2:
+        return value
+    rows = torch.as_tensor(value)
+    if rows.is_complex() or not bool(((rows == 0) | (rows == 1)).all()):
+        return value
+    return rows.int().argmax(1) if bool((rows.int().sum(1) == 1).all()) else value
 
 
 def _is_labels(value: Any) -> bool:

@@ -6,6 +6,7 @@ layers wrote is not counted and is written over, so that all layers have the sam
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from layerlens.errors import RecordingError, ShapeError
+from layerlens.errors import LayerlensWarning, RecordingError, ShapeError
 from layerlens.recording.activations import Activations, LayerActivations
 from layerlens.recording.readout import Readout
 from layerlens.recording.rows import Rows
@@ -145,6 +146,7 @@ class Recording(Generic[Taker]):
         # rows of the batch under way: how many of each layer, and copies still on their way
         self._pending: dict[str, int] = {}
         self._in_flight: dict[str, _InFlight] = {}
+        self._overflowed: set[str] = set()
 
     def add(self, name: str, output: Output) -> None:
         """Take one layer's output of the batch under way; a second one replaces the first.
@@ -177,10 +179,28 @@ class Recording(Generic[Taker]):
                 memory.view(tensor.shape).copy_(tensor)
             else:
                 memory.copy_(values)
+            if memory.dtype == torch.float16:
+                self._look_for_overflow(name, memory, values)
         else:
             host = _to_host(values, _DTYPES[self._dtype])
             self._in_flight[name] = _InFlight(host, target, values.device)
         self._pending[name] = len(values)
+
+    def _look_for_overflow(
+        self, name: str, stored: torch.Tensor, values: torch.Tensor | None = None
+    ) -> None:
+        """Say once of a layer that its values are beyond what float16 holds."""
+        if name in self._overflowed or not torch.isinf(stored).any():
+            return
+        if values is not None and not torch.isfinite(values[torch.isinf(stored)]).any():
+            return  # it was infinite before
+        self._overflowed.add(name)
+        warnings.warn(
+            f"layer {name!r} has values beyond float16's 65,504, which are recorded as infinity: "
+            f"record with dtype='float32'",
+            LayerlensWarning,
+            stacklevel=2,
+        )
 
     def _new_layer(self, name: str, output: Output, dim: int) -> RecordedLayer[Taker]:
         width = sketch_width(self._sketch, dim)
@@ -246,8 +266,10 @@ class Recording(Generic[Taker]):
         for device in {copy.device for copy in self._in_flight.values()}:
             if device.type == "cuda":
                 torch.cuda.current_stream(device).synchronize()
-        for copy in self._in_flight.values():
+        for name, copy in self._in_flight.items():
             torch.from_numpy(copy.target).copy_(copy.host)
+            if copy.host.dtype == torch.float16:
+                self._look_for_overflow(name, copy.host)
         self._in_flight.clear()
 
 
