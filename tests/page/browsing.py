@@ -79,7 +79,7 @@ class Visit:
         self.until(f"document.getElementById('layerlens').view.state.t === {layer}")
         self.painted()
 
-    def until(self, condition, seconds=5):
+    def until(self, condition, seconds=20):
         """Wait for what the page says; playwright's own waiting is stopped by the policy."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(condition):
