@@ -4,7 +4,8 @@
     python examples/beside_others.py [--out FILE.md]
 
 Each tool is asked, in the plainest way that its documentation shows, for what some layers of a
-small network put out, and the answer is compared with hooks that copy. What is not installed is left out
+small network put out, and the answer is compared with hooks that copy. What is not installed is
+left out
 and named. The questions are those on which a picture of a layer stands or falls; what each tool is
 best at is another matter.
 """
