@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -54,6 +54,11 @@ class LayerCloud:
         """Labels of the rows, where the run has labels."""
         labels = self.run.labels
         return labels if labels is None or self.rows is None else labels[self.rows]
+
+    def to_send(self) -> LayerCloud:
+        """Return the cloud as another process needs it: without pictures and columns."""
+        run = replace(self.run, thumbnails=None, columns={})
+        return replace(self, run=run, cache=dict(self.cache))
 
     def has_rows_of(self, other: LayerCloud) -> bool:
         """Whether the rows are of the same samples in the same order."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from joblib import Parallel, delayed, effective_n_jobs
 
 from layerlens.embedding.align import rms_radius
 from layerlens.embedding.clouds import LayerCloud, LazyMatrices, as_array
@@ -30,13 +31,13 @@ class Picture:
     """What a reducer made of one layer, before it is aligned and measured."""
 
     __slots__ = (
-        *("coordinates", "matrix", "metrics", "name", "notes", "one_frame"),
-        *("params", "reducer", "spread", "start"),
+        *("coordinates", "labels", "matrix", "metrics", "name", "notes", "one_frame"),
+        *("params", "spread", "start"),
     )
 
     def __init__(self, coordinates: Matrix, reducer: Any, name: str, seconds: float) -> None:
         self.coordinates = coordinates
-        self.reducer = reducer
+        self.labels = getattr(reducer, "labels_", None)
         self.matrix: Matrix | None = None
         self.spread: Matrix | None = None
         self.start: str | None = None
@@ -66,12 +67,22 @@ class Drawer:
         later finds them with the layer.
     targets : ndarray of shape (n_samples,), or None
         What the reducer is told of each sample of the run, as its ``y``.
+    n_jobs : int or None
+        How many layers are drawn side by side by joblib, where none needs another's picture;
+        None for as many as `joblib.parallel_config` says, which is one without it.
     """
 
     def __init__(
-        self, make: ReducerMaker, *, align: Align, n_neighbors: int, targets: Array | None
+        self,
+        make: ReducerMaker,
+        *,
+        align: Align,
+        n_neighbors: int,
+        targets: Array | None,
+        n_jobs: int | None = None,
     ) -> None:
         self._make = make
+        self._n_jobs = n_jobs
         self._warm = align is True
         self._n_neighbors = n_neighbors
         self._targets = targets
@@ -101,37 +112,38 @@ class Drawer:
             yield picture
 
     def _one_by_one(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
-        name = self._make.name
+        takes_start = self._warm and accepts(self._make().fit_transform, "init")
+        if not takes_start and len(clouds) > 1 and effective_n_jobs(self._n_jobs) > 1:
+            yield from self._side_by_side(clouds)
+            return
         grid, drawn = Grid(clouds), dict[int, tuple[LayerCloud, Matrix]]()
         previous: tuple[LayerCloud, Matrix] | None = None
         for at, cloud in enumerate(clouds):
             earlier = grid.step_before(at)
             if earlier in drawn:  # the same layer a step before is nearer than the layer before
                 previous = drawn[earlier]
-            matrix = cloud.matrix()
-            reducer = self._make()
             keywords = self._labels_of(cloud)
-            if self._warm and previous is not None and accepts(reducer.fit_transform, "init"):
+            if takes_start and previous is not None:
                 start = _start_from(cloud, *previous)
                 if start is not None:
                     keywords["init"] = start
-            if accepts(reducer.fit_transform, "neighbors"):
-                keywords.update(self._neighbors_of(cloud, reducer, matrix))
-            began = time.perf_counter()
-            try:
-                returned = reducer.fit_transform(_lent(matrix, reducer), **keywords)
-            except Exception as error:
-                error.add_note(f"while reducing layer {cloud.name!r} with {name!r}")
-                raise
-            coordinates = _checked(returned, reducer, name, cloud)
-            picture = Picture(coordinates, reducer, name, time.perf_counter() - began)
-            picture.matrix = matrix
+            picture = _draw(self._make, cloud, self._n_neighbors, keywords)
             if "init" in keywords and previous is not None:
                 picture.start = previous[0].name
-            if rms_radius(coordinates) > 0:
-                previous = cloud, coordinates
+            if rms_radius(picture.coordinates) > 0:
+                previous = cloud, picture.coordinates
                 if grid.has_steps:
                     drawn[at] = previous
+            yield picture
+
+    def _side_by_side(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
+        draw = delayed(_draw_elsewhere)
+        tasks = (
+            draw(self._make, cloud.to_send(), self._n_neighbors, self._labels_of(cloud))
+            for cloud in clouds
+        )
+        for cloud, (picture, cache) in zip(clouds, Parallel(self._n_jobs)(tasks), strict=True):
+            cloud.cache.update(cache)
             yield picture
 
     def _in_one_series(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
@@ -140,7 +152,10 @@ class Drawer:
         keywords = self._labels_of(clouds[0])
         began = time.perf_counter()
         if accepts(reducer.fit_transform_series, "neighbors"):
-            found = [self._neighbors_of(cloud, reducer).get("neighbors") for cloud in clouds]
+            found = [
+                _neighbors_of(cloud, reducer, self._n_neighbors).get("neighbors")
+                for cloud in clouds
+            ]
             if None not in found:
                 keywords["neighbors"] = found
         try:
@@ -171,14 +186,44 @@ class Drawer:
         rows = slice(None) if cloud.rows is None else cloud.rows
         return {"y": self._targets[rows].copy()}
 
-    def _neighbors_of(
-        self, cloud: LayerCloud, reducer: Any, matrix: Matrix | None = None
-    ) -> dict[str, Any]:
-        if not isinstance(reducer, SupportsNeighbors):
-            return {}
-        k = reducer.n_neighbors_needed(len(cloud))
-        found = neighbors_of(cloud, max(k, self._n_neighbors), matrix).first(k)
-        return {"neighbors": (found.indices, found.distances)}
+
+def _draw_elsewhere(
+    make: ReducerMaker, cloud: LayerCloud, n_neighbors: int, keywords: dict[str, Any]
+) -> tuple[Picture, dict[Any, Any]]:
+    """Draw a layer in another process, which reads it: rows that lie on disk are not sent."""
+    picture = _draw(make, cloud, n_neighbors, keywords)
+    picture.matrix = None
+    return picture, dict(cloud.cache)
+
+
+def _draw(
+    make: ReducerMaker, cloud: LayerCloud, n_neighbors: int, keywords: dict[str, Any]
+) -> Picture:
+    """Draw one layer with a reducer of its own."""
+    matrix = cloud.matrix()
+    reducer = make()
+    if accepts(reducer.fit_transform, "neighbors"):
+        keywords = {**keywords, **_neighbors_of(cloud, reducer, n_neighbors, matrix)}
+    began = time.perf_counter()
+    try:
+        returned = reducer.fit_transform(_lent(matrix, reducer), **keywords)
+    except Exception as error:
+        error.add_note(f"while reducing layer {cloud.name!r} with {make.name!r}")
+        raise
+    coordinates = _checked(returned, reducer, make.name, cloud)
+    picture = Picture(coordinates, reducer, make.name, time.perf_counter() - began)
+    picture.matrix = matrix
+    return picture
+
+
+def _neighbors_of(
+    cloud: LayerCloud, reducer: Any, n_neighbors: int, matrix: Matrix | None = None
+) -> dict[str, Any]:
+    if not isinstance(reducer, SupportsNeighbors):
+        return {}
+    k = reducer.n_neighbors_needed(len(cloud))
+    found = neighbors_of(cloud, max(k, n_neighbors), matrix).first(k)
+    return {"neighbors": (found.indices, found.distances)}
 
 
 def _lent(matrix: Matrix, reducer: Any) -> Matrix:

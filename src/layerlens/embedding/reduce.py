@@ -86,7 +86,11 @@ def reduce(
         it; each picture's `notes` say so. ``"auto"``: what the reducer names in its attribute
         ``n_samples_limit``. None: all samples, however long it takes.
     n_jobs : int or None
-        Threads, for reducers that can use them.
+        Threads, for reducers that can use them; and where each layer is drawn by itself
+        (``align="procrustes"`` or False, or a reducer that takes no start), how many layers
+        joblib draws side by side, in processes of their own. None leaves that to
+        ``joblib.parallel_config``: by ``parallel_config("dask")``, say, layers are drawn by the
+        workers of a cluster, who read a record on disk themselves.
     n_seeds : int
         Draw every picture with so many seeds from `random_state` on, and say how far they differ:
         ``seed_spread`` and ``seed_motion`` among the metrics, and each point's own in
@@ -141,6 +145,7 @@ def reduce(
         "align": align,
         "n_neighbors": keep_neighbors,
         "targets": _targets(make, clouds[0], supervised),
+        "n_jobs": n_jobs,
     }
     report = Progress("reducing", len(clouds), shown=progress, unit="layers")
     with report:
@@ -311,7 +316,7 @@ def _clusters(picture: Picture, cloud: LayerCloud) -> Array | None:
 
     Some transformers of scikit-learn have labels of features: those are no clusters.
     """
-    labels = getattr(picture.reducer, "labels_", None)
+    labels = picture.labels
     if labels is None:
         return None
     clusters = np.asarray(labels)
