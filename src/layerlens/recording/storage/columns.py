@@ -42,6 +42,8 @@ class _Column:
         NumPy's kind of its first batch, which decides what stands for a missing number.
     unit : str
         NumPy's dtype of a date or a span of time, which is stored as whole numbers.
+    given : str
+        Dtype of what was given alone, without what stands for missing numbers.
     missing : list of [int, int]
         Spans of samples of which it is not known.
     """
@@ -49,11 +51,12 @@ class _Column:
     array: GrowingArray
     first: str
     unit: str = ""
+    given: str = ""
     missing: list[list[int]] = field(default_factory=list)
 
     def facts(self, rows: int) -> dict[str, Any]:
         spans = [[a, min(b, rows)] for a, b in self.missing if a < rows]
-        return {"first": self.first, "unit": self.unit, "missing": spans}
+        return {"first": self.first, "unit": self.unit, "given": self.given, "missing": spans}
 
     def note_missing(self, start: int, stop: int) -> None:
         if self.missing and self.missing[-1][1] == start:
@@ -81,7 +84,9 @@ class Columns:
     def restore(self, array: GrowingArray, facts: Mapping[str, Any]) -> None:
         """Go on with an array of an earlier recording."""
         missing = [list(span) for span in facts["missing"]]
-        self._columns[array.name] = _Column(array, facts["first"], facts["unit"], missing)
+        self._columns[array.name] = _Column(
+            array, facts["first"], facts["unit"], facts["given"], missing
+        )
 
     def entries(self, rows: int) -> tuple[Entry, ...]:
         """Return what a commit of so many samples says of them."""
@@ -96,6 +101,7 @@ class Columns:
         """Take what is known of `count` samples, of which the first is number `start`."""
         for name, values in facts.items():
             if name in self._columns:
+                self._note_given(self._columns[name], values)
                 self._append(self._columns[name], values)
             else:
                 self._begin(name, start, values)
@@ -103,11 +109,17 @@ class Columns:
             if name not in facts:
                 self._append_missing(column, count)
 
+    def _note_given(self, column: _Column, values: Array) -> None:
+        dtype = _stored_dtype(column.array.name, values)
+        if TEXT not in (dtype, column.given):
+            both = np.result_type(np.dtype(column.given), np.dtype(dtype))
+            column.given = both.name
+
     def _begin(self, name: str, start: int, values: Array) -> None:
         kind = values.dtype.kind
         unit = values.dtype.str if kind in "mM" else ""
         dtype = _stored_dtype(name, values)
-        column = _Column(self._make(name, dtype, values.shape[1:]), kind, unit)
+        column = _Column(self._make(name, dtype, values.shape[1:]), kind, unit, dtype)
         self._columns[name] = column
         if start:
             self._append_missing(column, start)
@@ -170,9 +182,13 @@ class Columns:
         for piece in old.pieces():
             if dtype == TEXT and old.dtype != TEXT:
                 values = piece.view(column.unit) if column.unit else piece
-                texts = values.astype(str)
+                gaps = np.zeros(len(values), bool)
                 for a, b in column.missing if old.name != "ids" else ():
-                    texts[max(0, a - start) : max(0, b - start)] = ""
+                    gaps[max(0, a - start) : max(0, b - start)] = True
+                if not column.unit:
+                    values = np.where(gaps, 0, values).astype(column.given)
+                texts = values.astype(str)
+                texts[gaps] = ""
                 new.append(texts)
             else:
                 new.append(_padded(piece, shape))
