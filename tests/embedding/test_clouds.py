@@ -88,10 +88,10 @@ def test_values_beyond_float32_are_told_from_infinity():
         cloud.matrix()
 
 
-def test_large_values_whose_sum_overflows_are_no_infinity():
-    X = np.full((3, 2), 3e38, np.float32)
-    (cloud,) = layer_clouds({"layer": X})
-    assert (cloud.matrix() == X).all()
+def test_large_values_are_no_infinity():
+    (cloud,) = layer_clouds({"layer": np.full((3, 4), 3e38, np.float32)})
+    with pytest.raises(DataError, match="squared distances are too large"):
+        cloud.matrix()
 
 
 def test_text_is_refused():
@@ -163,3 +163,15 @@ def test_labels_of_a_plain_mapping_object_are_taken():
     (cloud,) = layer_clouds(Labelled(layer=_array()))
     assert cloud.labels.tolist() == [0, 1, 2, 3, 4, 5]
     assert cloud.run.layers["layer"].dim == 3
+
+
+@pytest.mark.parametrize(("scale", "fits"), [(1e17, True), (1e30, False)])
+def test_values_whose_distances_overflow_are_refused_by_name(scale, fits):
+    values = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    values[7] *= scale
+    (cloud,) = layer_clouds({"deep": values})
+    if fits:
+        assert np.array_equal(cloud.matrix(), values)
+        return
+    with pytest.raises(DataError, match=r"'deep'.*squared distances.*1 of 20.*ids 7.*Scale"):
+        cloud.matrix()

@@ -22,6 +22,8 @@ Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float32]
 
 _NAMED_AT_MOST = 5
+# the square of a distance between two rows is at most four times the larger row's square
+_LARGEST_SQUARE = float(np.finfo(np.float32).max) / 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +74,8 @@ class LayerCloud:
         Raises
         ------
         DataError
-            If there is NaN or infinity in it, or it is not numeric.
+            If there is NaN or infinity in it, values whose squared distances float32 cannot
+            hold, or it is not numeric.
         """
         values = np.asarray(as_array(self.source, self.name))
         if values.dtype.kind not in "fiub":
@@ -82,24 +85,29 @@ class LayerCloud:
             )
         with np.errstate(over="ignore", invalid="ignore"):
             matrix = np.ascontiguousarray(values, dtype=np.float32)
-            all_finite = bool(np.isfinite(matrix.sum(axis=1, dtype=np.float64)).all())
-        if not all_finite:
+            # one pass tells NaN, infinity, and rows whose distances float32 could not hold
+            squares = np.einsum("ij,ij->i", matrix, matrix)
+        if not bool((squares < _LARGEST_SQUARE).all()):
             self._raise_not_finite(values)
         return matrix
 
     def _raise_not_finite(self, values: Array) -> None:
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        what, remedy = "NaN or infinity", "Leave these samples out, or find where it comes from"
+        what = "NaN or infinity"
+        remedy = "Every value must be finite: leave these samples out, or find where it comes from"
         if len(bad) == 0:
             bad = np.flatnonzero((np.abs(values) > np.finfo(np.float32).max).any(axis=1))
             what, remedy = "values too large for float32", "Scale the layer down first"
+        if len(bad) == 0:
+            bad = np.flatnonzero((values.astype(np.float64) ** 2).sum(axis=1) >= _LARGEST_SQUARE)
+            what = "values whose squared distances are too large for float32"
         ids = self.run.ids if self.rows is None else self.run.ids[self.rows]
         shown = ", ".join(str(i) for i in ids[bad[:_NAMED_AT_MOST]].tolist())
         if len(bad) > _NAMED_AT_MOST:
             shown += f" and {len(bad) - _NAMED_AT_MOST} more"
         raise DataError(
             f"layer {self.name!r} has {what} in {len(bad)} of {len(values)} samples "
-            f"(ids {shown}); every value must be finite. {remedy}."
+            f"(ids {shown}). {remedy}."
         )
 
 
