@@ -64,6 +64,7 @@ MADE = {
     "maps_lenet.png": _example("maps_lenet.py", "--quick"),
     "swiss_roll.png": _example("swiss_roll.py"),
     "unit_across.png": _unit("across"),
+    "unit_sheet.png": _unit("sheet"),
     "unit_top.png": _unit("top"),
 }
 

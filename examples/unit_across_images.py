@@ -44,6 +44,9 @@ def main() -> None:
     thing = f"{LAYER}, channel {channel}"
     print("wrote", unit.save(f"{given.out}top.png", title=f"What drives {thing}", dpi=90))
     names, images = scenes(given.thing, 2 * size)
+    sheet = ll.activation_maps(model, images[0][None], LAYER, "all")[LAYER].plot_sheet(top=unit)
+    sheet.savefig(f"{given.out}sheet.png", dpi=90)
+    print("wrote", f"{given.out}sheet.png")
     across = ll.unit_across(model, images, LAYER, channel, names=names, boxes=True)
     print("wrote", across.save(f"{given.out}across.png", columns=5, dpi=90))
 

@@ -135,6 +135,76 @@ def test_a_sheet_is_drawn_with_its_gaps():
     assert "raised to 0.5" in " ".join(_texts(figure))
 
 
+def test_a_unit_is_framed_in_the_sheet_and_its_crops_stand_beside_it():
+    model, x = _deep(1)
+    x = torch.cat([x, torch.randn(9, 3, 12, 12)])
+    layer = activation_maps(model, x[1:2], channels="all")["0"]
+    unit = top_samples(model, x, "0", 3, k=9)
+    figure = layer.plot_sheet(top=unit, gamma=0.5)
+    sheet, large, *crops = _images(figure)
+    tile = sheet.get_array()[13:25, 13:25]
+    assert (tile == layer.sheet(gamma=0.5)[13:25, 13:25]).all()
+    assert (large.get_array() == tile).all()
+    assert large.get_clim() == sheet.get_clim()
+    green = [p for p in figure.axes[0].patches if p.get_linewidth() == 2]
+    left, right, lower, upper = sheet.get_extent()
+    pixel = (right - left) / 25
+    assert green[0].get_xy() == pytest.approx((left + 12.5 * pixel, upper + 12.5 * pixel))
+    assert green[0].get_width() == pytest.approx(13 * pixel)
+    assert lower - upper == pytest.approx(right - left)
+    assert len(crops) == 9
+    for crop, given, box in zip(crops, unit.inputs, unit.boxes, strict=True):
+        scaled = (given - given.min()) / (given.max() - given.min())
+        assert crop.get_array().data == pytest.approx(scaled[:, *box.slices].transpose(1, 2, 0))
+    texts = _texts(figure)
+    assert [f"id {one}" in texts for one in unit.ids] == [True] * 9
+    assert "strongest 9 of 11 samples, by the max of the map" in texts
+    whole = layer.plot_sheet(top=top_samples(model, [{"input": x}], "0", 3, k=2))
+    assert len(_images(whole)) == 4
+
+
+def test_a_unit_beside_a_sheet_is_one_of_its_own():
+    model, x = _deep(2)
+    maps = activation_maps(model, x, channels=[0, 2])
+    with pytest.raises(ArgumentError, match="unit of layer '1' and the sheet is of '0'"):
+        maps["0"].plot_sheet(top=top_samples(model, x, "1", 0, k=1))
+    with pytest.raises(ArgumentError, match="channel 3 is not among the 2 maps"):
+        maps["0"].plot_sheet(top=top_samples(model, x, "0", 3, k=1))
+    with pytest.raises(ArgumentError, match="keep=True"):
+        maps["0"].plot_sheet(top=top_samples(model, x, "0", 2, k=1, keep=False))
+
+
+def test_gaps_of_a_fine_sheet_are_seen():
+    model = nn.Conv2d(1, 9, 1)
+    fine = activation_maps(model, torch.randn(1, 1, 200, 200), channels="all")[""]
+    assert len(fine.plot_sheet().axes[0].patches) == 4  # two down, two across
+    coarse = activation_maps(model, torch.randn(1, 1, 9, 9), channels="all")[""]
+    assert not coarse.plot_sheet().axes[0].patches
+
+
+def test_crops_of_sounds_and_volumes_are_what_the_box_holds():
+    torch.manual_seed(0)
+    sound = nn.Conv1d(1, 2, 5)
+    x = torch.randn(3, 1, 40)
+    unit = top_samples(sound, x, "", 1, k=2)
+    crop = _images(unit.plot())[2].get_array().data
+    given = unit.inputs[0]
+    scaled = (given - given.min()) / (given.max() - given.min())
+    assert crop[0, :, 0] == pytest.approx(scaled[0][unit.boxes[0].slices])
+    beside = activation_maps(sound, x[:1], channels="all")[""].plot_sheet(top=unit)
+    assert _images(beside)[2].get_array().data == pytest.approx(crop)
+    volume = torch.zeros(2, 1, 6, 8, 8)
+    volume[:, 0, 4, 2, 3] = 1.0
+    filters = nn.Conv3d(1, 1, 3, bias=False)
+    filters.weight.data.fill_(1.0)
+    unit = top_samples(filters, volume, "", 0, k=1)
+    shown = _images(unit.plot())[0].get_array()
+    assert shown[2, 3].tolist() == [1, 1, 1]  # not the empty plane in the middle of the box
+    maps = activation_maps(filters, volume)
+    assert _images(maps.plot())[0].get_array().max() == 1
+    assert "z=4" in _texts(maps.plot())
+
+
 def test_bad_options_and_paths_say_what_is_allowed(tmp_path):
     model, x = _deep(1)
     maps = activation_maps(model, x)

@@ -154,17 +154,20 @@ class LayerMaps:
         return out
 
     def plot_sheet(self, sample: int = 0, **options: Any) -> Any:
-        """Draw `sheet` and return the matplotlib Figure.
+        """Draw `sheet`, and what drives one unit beside it; return the matplotlib Figure.
 
         Parameters
         ----------
         sample : int
             Which sample.
         **options
-            ``scale``, ``gamma``, ``title``.
+            ``scale``, ``gamma``, ``title``, ``width``, and ``top``: a `TopUnit` of this layer,
+            whose map is framed, and beside the sheet its map and the crops of its samples.
 
         Raises
         ------
+        ArgumentError
+            If an option is out of what is allowed, or ``top`` is no unit of the sheet.
         PluginError
             If matplotlib is not installed.
         """

@@ -68,7 +68,9 @@ def activation_maps(
     layout : {"auto", "channels_first", "channels_last"}, default "auto"
         Where the channels of an output are. By default, where the nearest module declares them.
     boxes : bool, default False
-        Find what of the input the strongest place of each map sees. It takes some dozen forwards.
+        Find what of the input the strongest place of each map sees. The fields of
+        all layers come from one more forward; where a field is the whole input, a box takes a
+        backward. An operation that is not known makes it dozens of forwards.
     forward : callable, optional
         ``forward(model, x)`` calls the model, in place of ``model(x)``.
 

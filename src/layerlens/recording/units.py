@@ -78,8 +78,10 @@ def top_samples(
         taken: whose channels, at its strongest place, have the smallest cosine to theirs.
     keep : bool or "auto", default "auto"
         Keep maps, inputs and boxes of the samples. "auto": where channels are named, and that is
-        at most 256 maps of a layer. Values, ids and places are always there. Boxes cost some
-        dozen forwards a layer, and one backward each where the field is the whole input.
+        at most 256 maps of a layer. Values, ids and places are always there. The fields
+        of all layers come from one forward for each size of the inputs; where a field is the whole
+        input, a box takes a backward, and its sample a forward of its own a layer. An operation
+        that is not known makes it dozens of forwards.
     first_id : int, default 0
         Id of the first sample, where batches hold none: the parts of a run that are looked at
         apart go on where the part before ended, and then merge to what one pass would give.

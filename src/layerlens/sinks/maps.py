@@ -24,6 +24,7 @@ from layerlens.sinks._canvas import (
     over,
 )
 from layerlens.sinks._text import Ruler
+from layerlens.sinks._tiles import liveliest
 
 __all__ = ["draw_maps", "maps", "pages"]
 
@@ -215,7 +216,10 @@ def _foot(layers: Sequence[Any], options: _Options, count: int) -> str:
     if any(layer.dead[options.sample].any() for layer in layers):
         parts.append("Hatched: zero everywhere for this input. ")
     if any(len(layer.grid) == 3 for layer in layers):
-        parts.append("Of volumes, the plane z of the strongest place is shown. ")
+        parts.append(
+            "Of volumes, the plane z of the strongest place is shown, of the input the one that "
+            "varies most. "
+        )
     if options.overlay:
         parts.append("Maps lie over the grey input at the same place. ")
         kinds = {box.how for layer in layers if layer.boxes for box in layer.boxes[options.sample]}
@@ -238,9 +242,14 @@ def _first_tiles(image: Array | None, given: Mapping[str, Any] | None) -> list[t
         return [(name, as_image(_picture(name, np.asarray(one)))) for name, one in given.items()]
     if image is None:
         return []
+    name = ""
+    if image.ndim == 4:
+        plane = liveliest(image)
+        image, name = image[:, plane], f"z={plane}"
     if len(image) in (1, 3):
-        return [("", as_image(image))]
-    return [(str(i), as_image(image[i : i + 1])) for i in range(min(8, len(image)))]
+        return [(name, as_image(image))]
+    names = [f"{i} {name}".rstrip() for i in range(min(8, len(image)))]
+    return [(name, as_image(image[i : i + 1])) for i, name in enumerate(names)]
 
 
 def _picture(name: str, values: Array) -> Array:
