@@ -82,11 +82,14 @@ def test_a_deep_model_is_spread_over_a_page_or_over_pages(tmp_path):
     model, x = _deep(45)
     maps = activation_maps(model, x, channels=2)
     texts = _texts(maps.plot(rows=10))
-    assert any("10 of 45 layers" in text for text in texts)
+    assert any("10 of 45 layers at even steps" in text for text in texts)
     assert {"0", "44"} <= set(texts)
     second = _texts(maps.plot(rows=20, page=2))
     assert {"40", "44"} <= set(second)
-    assert any("5 of 45 layers" in text for text in second)
+    assert any("layers 41 to 45 of 45" in text for text in second)
+    steps = _texts(maps.plot(stride=20))
+    assert {"0", "20", "40"} <= set(steps)
+    assert any("3 of 45 layers in steps of 20" in text for text in steps)
     assert maps.save(tmp_path / "all.pdf", rows=20).read_bytes().count(b"/Type /Page ") == 3
     with pytest.raises(ArgumentError, match="page 3 of 3"):
         maps.plot(rows=20, page=3)

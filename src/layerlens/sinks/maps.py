@@ -39,6 +39,8 @@ _HEAD = 0.82
 _SMALL = 6.5  # points
 _NAME = 8.5
 
+_ORDER = "in the order of their calls"
+
 _SCALES = {
     "layer": "the largest magnitude among the layer's tiles, which its bar shows",
     "channel": "the tile's own largest magnitude, which stands under it",
@@ -121,9 +123,15 @@ def draw_maps(
         chosen = names[page * rows : (page + 1) * rows]
         if not chosen:
             raise ArgumentError(f"page {page} of {-(-len(names) // rows)}, counted from 0")
+        first = page * rows
+        which = f"layers {first + 1} to {first + len(chosen)} of {len(names)}, {_ORDER}"
     else:
         chosen = names[::stride] if stride else _spread(names, rows)
-    return _draw(result, chosen, options)
+        steps = f"in steps of {stride}" if stride else "at even steps"
+        which = f"{len(chosen)} of {len(names)} layers {steps}, {_ORDER}"
+    if len(chosen) == len(names):
+        which = f"{len(names)} layer{'s' * (len(names) != 1)} {_ORDER}, from the input down"
+    return _draw(result, chosen, which, options)
 
 
 def pages(
@@ -163,7 +171,7 @@ def _spread(names: list[str], rows: int) -> list[str]:
     return [names[i] for i in np.linspace(0, len(names) - 1, rows).round().astype(int)]
 
 
-def _draw(result: Any, names: Sequence[str], options: _Options) -> Figure:
+def _draw(result: Any, names: Sequence[str], which: str, options: _Options) -> Figure:
     layers = [result[name] for name in names]
     count = min(options.columns, max(len(layer.channels) for layer in layers))
     image = None if result.inputs is None else result.inputs[options.sample]
@@ -177,7 +185,7 @@ def _draw(result: Any, names: Sequence[str], options: _Options) -> Figure:
     foot = _foot(layers, options, count)
     lines = len(Ruler().wrap(foot, width - 2 * _EDGE - 0.4, 7))
     canvas = Canvas(width, _HEAD + body + 0.16 + lines * 7 * 1.45 / 72 + 0.2)
-    _heading(canvas, result, names, options)
+    _heading(canvas, result, which, options)
     y = _HEAD
     if tiles:
         _draw_first(canvas, tiles, y, first, options, image)
@@ -190,18 +198,13 @@ def _draw(result: Any, names: Sequence[str], options: _Options) -> Figure:
     return canvas.figure
 
 
-def _heading(canvas: Canvas, result: Any, names: Sequence[str], options: _Options) -> None:
+def _heading(canvas: Canvas, result: Any, which: str, options: _Options) -> None:
     room = canvas.width - 2 * _EDGE
     title = options.title or f"Activation maps of {result.model}"
     canvas.text(_EDGE, 0.42, title, 13, bold=True, room=room)
-    total = len(result)
-    shown = f"{total} layers" if len(names) == total else f"{len(names)} of {total} layers"
-    which = f"sample {options.sample % result.n_samples} of {result.n_samples}, "
-    which = which if result.n_samples > 1 else ""
-    canvas.text(
-        _EDGE, 0.62, f"{which}{shown} in the order of their calls, from the input down",
-        8, color=GREY, room=room,
-    )  # fmt: skip
+    sample = f"sample {options.sample % result.n_samples} of {result.n_samples}, "
+    sample = sample if result.n_samples > 1 else ""
+    canvas.text(_EDGE, 0.62, f"{sample}{which}", 8, color=GREY, room=room)
 
 
 def _foot(layers: Sequence[Any], options: _Options, count: int) -> str:
