@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import FASHION_MNIST, Images, cifar10, fashion_mnist, mnist
+from image_sets import FASHION_MNIST, Images, cifar10, fashion_mnist, mnist
 from matplotlib.figure import Figure
 from torch import nn
 from torch.nn import functional

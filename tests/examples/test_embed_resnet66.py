@@ -2,8 +2,8 @@
 
 import copy
 
-import datasets
 import embed_resnet66 as example
+import image_sets
 import numpy as np
 import pytest
 import torch
@@ -30,7 +30,7 @@ def data():
     draw = np.random.default_rng(0)
     x = draw.integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
     y = np.arange(30) % 3
-    return datasets.Images("noise", x, y, x[:20], y[:20], ("a", "b", "c"))
+    return image_sets.Images("noise", x, y, x[:20], y[:20], ("a", "b", "c"))
 
 
 def test_there_are_66_layers_and_nothing_makes_the_maps_smaller(network):
@@ -86,7 +86,7 @@ def test_training_learns():
     y = np.arange(448) % 3
     darker = np.random.default_rng(0).integers(0, 80, (448, 8, 8, 1))
     x = (darker + 80 * y[:, None, None, None]).astype(np.uint8)
-    easy = datasets.Images("brightness", x, y, x[:90], y[:90], ("a", "b", "c"))
+    easy = image_sets.Images("brightness", x, y, x[:90], y[:90], ("a", "b", "c"))
     torch.manual_seed(0)
     model = example.ResNet66((1, 4, 4), n_channels=4)
     assert example.accuracy(model, easy) < 0.5
@@ -104,7 +104,7 @@ def test_a_checkpoint_is_taken_in_place_of_training(data, tmp_path, capsys):
     x = example.halved(torch.from_numpy(data.test_x))
     with torch.no_grad():
         assert torch.equal(first(x), again(x))
-    wider = datasets.Images(
+    wider = image_sets.Images(
         "colours", *(np.repeat(x, 3, axis=3) if x.ndim == 4 else x for x in
         (data.train_x, data.train_y, data.test_x, data.test_y)), data.label_names,
     )  # fmt: skip

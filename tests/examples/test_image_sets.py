@@ -6,7 +6,7 @@ import pickle
 import shutil
 import struct
 
-import datasets
+import image_sets
 import numpy as np
 import pytest
 
@@ -76,7 +76,7 @@ def write(folder, kind, n=4):
 def test_cifar_comes_back_as_it_was_written(kind, inside, tmp_path):
     (tmp_path / inside).mkdir(exist_ok=True)
     write(tmp_path / inside, kind)
-    data = datasets.cifar10(tmp_path)
+    data = image_sets.cifar10(tmp_path)
     assert data.train_x.shape == (20, 32, 32, 3) and data.test_x.shape == (4, 32, 32, 3)
     for seed, x, y in ((0, data.train_x[:4], data.train_y[:4]), (5, data.test_x, data.test_y)):
         pixels, labels = images_of(4, seed)
@@ -128,7 +128,7 @@ def test_a_pickle_that_would_run_something_runs_nothing(call, where, tmp_path):
     content = pickle.dumps(batch)
     (tmp_path / "data_batch_1").write_bytes(content)
     with pytest.raises(ValueError, match="nothing of it was run"):
-        datasets.cifar10(tmp_path)
+        image_sets.cifar10(tmp_path)
     assert not mark.exists()
     # a reader that trusts the same bytes does it: the test can fail
     pickle.loads(content)
@@ -136,10 +136,10 @@ def test_a_pickle_that_would_run_something_runs_nothing(call, where, tmp_path):
 
 
 def test_what_numpy_names_is_not_called_either(tmp_path):
-    assert set(datasets.Inert._stands_for.values()) <= {
-        datasets._Bytes,
-        datasets._Kind,
-        datasets._Mark,
+    assert set(image_sets.Inert._stands_for.values()) <= {
+        image_sets._Bytes,
+        image_sets._Kind,
+        image_sets._Mark,
     }
     write(tmp_path, "python 3")
     objects = np.array([print, os.system], dtype=object)
@@ -147,7 +147,7 @@ def test_what_numpy_names_is_not_called_either(tmp_path):
         batch = {b"data": content, b"labels": [0] * 4}
         (tmp_path / "test_batch").write_bytes(pickle.dumps(batch, protocol=4))
         with pytest.raises(ValueError, match=r"is no python batch of CIFAR-10"):
-            datasets.cifar10(tmp_path)
+            image_sets.cifar10(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_broken_python_batches_are_named(batch, tmp_path):
     write(tmp_path, "python 3")
     (tmp_path / "data_batch_3").write_bytes(pickle.dumps(batch, protocol=4))
     with pytest.raises(ValueError, match="data_batch_3"):
-        datasets.cifar10(tmp_path)
+        image_sets.cifar10(tmp_path)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -176,14 +176,14 @@ def test_files_that_were_cut_off_are_named(kind, cut, tmp_path):
     path = tmp_path / f"data_batch_2{FORMATS[kind][1]}"
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ValueError, match="data_batch_2"):
-        datasets.cifar10(tmp_path)
+        image_sets.cifar10(tmp_path)
 
 
 def test_a_folder_without_cifar_says_which_files_are_wanted(tmp_path):
     write(tmp_path, "binary")
     (tmp_path / "test_batch.bin").unlink()
     with pytest.raises(FileNotFoundError, match=r"data_batch_1 to data_batch_5 and test_batch"):
-        datasets.cifar10(tmp_path)
+        image_sets.cifar10(tmp_path)
 
 
 def idx(array):
@@ -201,7 +201,7 @@ def test_fashion_mnist_comes_back_as_it_was_written(tmp_path):
         )
         for kind, array in zip(("images-idx3", "labels-idx1"), written[part], strict=True):
             (tmp_path / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(idx(array)))
-    data = datasets.fashion_mnist(tmp_path)
+    data = image_sets.fashion_mnist(tmp_path)
     assert np.array_equal(data.train_x[..., 0], written["train"][0])
     assert np.array_equal(data.test_y, written["t10k"][1])
     assert len(data.label_names) == 10 and data.test_y.dtype == np.int64
@@ -209,7 +209,7 @@ def test_fashion_mnist_comes_back_as_it_was_written(tmp_path):
 
 def test_without_fashion_mnist_it_is_said_where_it_comes_from(tmp_path):
     with pytest.raises(FileNotFoundError, match="apt-get install dataset-fashion-mnist"):
-        datasets.fashion_mnist(tmp_path / "nowhere")
+        image_sets.fashion_mnist(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -225,16 +225,16 @@ def test_broken_idx_files_are_named(content, said, tmp_path):
     path = tmp_path / "labels"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=said):
-        datasets.read_idx(path)
+        image_sets.read_idx(path)
     (tmp_path / "cut.gz").write_bytes(gzip.compress(content)[:-9])
     with pytest.raises(ValueError, match="no whole gzip file"):
-        datasets.read_idx(tmp_path / "cut.gz")
+        image_sets.read_idx(tmp_path / "cut.gz")
 
 
 def test_a_draw_takes_images_with_their_labels():
     x = np.arange(50, dtype=np.uint8).reshape(50, 1, 1, 1)
     y = np.arange(50)
-    data = datasets.Images("some", x, y, x[:20], y[:20], tuple("0123456789"))
+    data = image_sets.Images("some", x, y, x[:20], y[:20], tuple("0123456789"))
     drawn = data.drawn(10, 100, seed=1)
     assert np.array_equal(drawn.train_x.ravel(), drawn.train_y)
     assert len(drawn.train_y) == 10 and sorted(drawn.test_y) == list(range(20))
@@ -242,6 +242,6 @@ def test_a_draw_takes_images_with_their_labels():
 
 
 def test_mlxtends_digits_are_split_once(tmp_path):
-    data = datasets.mnist()
+    data = image_sets.mnist()
     assert data.train_x.shape == (4000, 28, 28, 1) and len(data.test_y) == 1000
     assert np.bincount(np.concatenate([data.train_y, data.test_y])).tolist() == [500] * 10
