@@ -105,6 +105,8 @@ def test_fully_sharded():
     fsdp = pytest.importorskip("torch.distributed.fsdp")
     if not hasattr(fsdp, "fully_shard"):
         pytest.skip("this torch has no FSDP2")
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 7):
+        pytest.skip("this torch shards on accelerators only: its streams of a CPU record no event")
     mesh = dist.device_mesh.init_device_mesh("cpu", (1,))
     plain, model = mlp(), mlp()
     for layer in model:
