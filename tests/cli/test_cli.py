@@ -171,7 +171,12 @@ def test_folder_that_cannot_be_made_is_said_before_the_training(tmp_path, capsys
 def test_interrupt_leaves_no_half_written_file(tmp_path):
     command = [sys.executable, "-m", "layerlens", "demo", "--out", str(tmp_path)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs, and so these tests in one, ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as run:
         assert run.stdout.readline().startswith("data")
         time.sleep(0.5)
