@@ -16,6 +16,7 @@ import layerlens as ll
 from layerlens.sinks import _sprites, html
 from layerlens.sinks._columns import columns_of
 from layerlens.sinks._page import as_json
+from layerlens.sinks._png import encode_png
 from layerlens.sinks._sampling import page_rows
 
 HOSTILE = (
@@ -414,7 +415,7 @@ def test_each_row_has_its_own_thumbnail(make_result, tmp_path, n, channels):
 
 def test_without_pillow_sheets_are_png_to_the_very_pixel(make_result, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        _sprites, "_encoder", lambda: (lambda s, q: _sprites.png(s), "image/png", ((32, 100),))
+        _sprites, "_encoder", lambda: (lambda s, q: encode_png(s), "image/png", ((32, 100),))
     )
     for channels in (1, 3):
         pictures = thumbnails(90, channels=channels)
@@ -560,7 +561,7 @@ def test_png_of_our_own_is_read_by_others():
             np.cumsum(np.ones((30, 40, channels), dtype=np.uint8), axis=0, dtype=np.uint8),
             np.cumsum(np.ones((30, 40, channels), dtype=np.uint8), axis=1, dtype=np.uint8),
         ):
-            read = np.asarray(image.open(io.BytesIO(_sprites.png(pixels))))
+            read = np.asarray(image.open(io.BytesIO(encode_png(pixels))))
             assert (read.reshape(pixels.shape) == pixels).all()
 
 

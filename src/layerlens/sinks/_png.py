@@ -35,12 +35,21 @@ def encode_png(image: Array) -> bytes:
     """
     height, width, samples = image.shape
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPES[samples], 0, 0, 0)
-    # each line begins with the number of its filter: 0, none
-    lines = np.zeros((height, 1 + width * samples), np.uint8)
-    lines[:, 1:] = image.reshape(height, -1)
+    flat = image.reshape(height, width * samples)
+    left = np.zeros_like(flat)
+    left[:, samples:] = flat[:, :-samples]
+    above = np.zeros_like(flat)
+    above[1:] = flat[:-1]
+    filtered = {0: flat, 1: flat - left, 2: flat - above}  # bytes wrap round, as PNG has it
+    # each line begins with the number of its filter
+    lines = [
+        np.concatenate([np.full((height, 1), kind, np.uint8), rows], axis=1).tobytes()
+        for kind, rows in filtered.items()
+    ]
+    best = min(lines, key=lambda line: len(zlib.compress(line, 1)))
     chunks = (
         _chunk(b"IHDR", header),
-        _chunk(b"IDAT", zlib.compress(lines.tobytes(), 6)),
+        _chunk(b"IDAT", zlib.compress(best, 9)),
         _chunk(b"IEND", b""),
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from layerlens.sinks._png import encode_png
 
 __all__ = ["PER_SHEET", "Sprites", "shrink", "sprites"]
 
@@ -162,7 +162,11 @@ def _encoder() -> tuple[Callable[[Images, int], bytes], str, tuple[tuple[int, in
         pass
     # without Pillow our own PNG, which is larger, so that fewer pixels fit the same budget
     sides = dict.fromkeys(side for side, _ in _RUNGS)
-    return lambda sheet, quality: png(sheet), "image/png", tuple((side, 100) for side in sides)
+    return (
+        lambda sheet, quality: encode_png(sheet),
+        "image/png",
+        tuple((side, 100) for side in sides),
+    )
 
 
 def _webp(sheet: Images, quality: int) -> bytes:
@@ -175,25 +179,3 @@ def _webp(sheet: Images, quality: int) -> bytes:
     else:
         image.save(stream, "WEBP", quality=quality, method=4)
     return stream.getvalue()
-
-
-def png(sheet: Images) -> bytes:
-    """Encode an image of shape (height, width, 1 or 3) as PNG with nothing but zlib."""
-    height, width, channels = sheet.shape
-    flat = sheet.reshape(height, width * channels)
-    left = np.zeros_like(flat)
-    left[:, channels:] = flat[:, :-channels]
-    above = np.zeros_like(flat)
-    above[1:] = flat[:-1]
-    filtered = {0: flat, 1: flat - left, 2: flat - above}  # bytes wrap round, as PNG has it
-    lines = [
-        np.concatenate([np.full((height, 1), kind, dtype=np.uint8), rows], axis=1).tobytes()
-        for kind, rows in filtered.items()
-    ]
-    best = min(lines, key=lambda line: len(zlib.compress(line, 1)))
-    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(best, 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
