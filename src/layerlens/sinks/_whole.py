@@ -8,21 +8,21 @@ from types import TracebackType
 from typing import BinaryIO, ClassVar, Self
 
 from layerlens.errors import StoreError
-from layerlens.records import LayerEmbedding
+from layerlens.records import LayerEmbedding, RunInfo
 from layerlens.sinks._atomic import AtomicFile
 
 __all__ = ["WholeFileSink", "require_same_run"]
 
 
-def require_same_run(embedding: LayerEmbedding, first: LayerEmbedding | None) -> None:
-    """Refuse a layer of another run than the first layer's.
+def require_same_run(embedding: LayerEmbedding, run: RunInfo | None) -> None:
+    """Refuse a layer of another run than that of the layers before it, if there are any.
 
     Raises
     ------
     StoreError
         If it is of another run.
     """
-    if first is not None and embedding.run is not first.run:
+    if run is not None and embedding.run is not run:
         raise StoreError(
             f"the layer {embedding.layer!r} belongs to another run than the layers before it; "
             f"a file holds one run. Write the other run to a file of its own."
@@ -81,7 +81,7 @@ class WholeFileSink(ABC):
         if self._layers is None:
             name = type(self).__name__
             raise StoreError(f"a sink writes inside of its with block: with {name}(path) as sink")
-        require_same_run(embedding, next(iter(self._layers), None))
+        require_same_run(embedding, self._layers[0].run if self._layers else None)
         self._layers.append(embedding)
 
     def __exit__(

@@ -31,6 +31,7 @@ import numpy.typing as npt
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
 from layerlens.sinks._atomic import AtomicFile
+from layerlens.sinks._whole import require_same_run
 
 __all__ = ["NpzSink"]
 
@@ -100,13 +101,8 @@ class NpzSink:
         """
         if self._zip is None:
             raise StoreError("a sink writes inside of its with block: with NpzSink(path) as sink")
-        if self._run is None:
-            self._run = embedding.run
-        elif self._run is not embedding.run:
-            raise StoreError(
-                f"the layer {embedding.layer!r} belongs to another run than the layers before it; "
-                f"a file holds one run. Write the other run to a file of its own."
-            )
+        require_same_run(embedding, self._run)
+        self._run = embedding.run
         where = f"the layer {embedding.layer!r}"
         entry = {
             "layer": embedding.layer,

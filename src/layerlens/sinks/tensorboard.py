@@ -85,7 +85,7 @@ class TensorBoardSink:
             raise StoreError(
                 "a sink writes inside of its with block: with TensorBoardSink(path) as sink"
             )
-        require_same_run(embedding, next(iter(self._layers), None))
+        require_same_run(embedding, self._layers[0].run if self._layers else None)
         if not self._layers:
             self._names = label_names(embedding.run)
         stem = f"{len(self._layers):03}"
