@@ -259,6 +259,11 @@ REDUCER_DEFECTS = [
     ),
     ("learns_from_batches", _able(partial_fit=lambda self, X, y=None: None)),
     ("learns_from_batches", _able(transform=_needs_batch)),
+    ("learns_from_batches", _able(transform=lambda self, X: Able.transform(self, X)[:, :1])),
+    (
+        "learns_from_batches",
+        _able(labels_=np.zeros(60, int), predict=lambda self, X: np.zeros(len(X))),
+    ),
 ]
 
 

@@ -45,6 +45,7 @@ def embed(
     metrics: bool = True,
     keep_neighbors: int = 15,
     max_samples: int | Literal["auto"] | None = "auto",
+    in_blocks: bool | Literal["auto"] = "auto",
     n_seeds: int = 1,
     n_jobs: int | None = None,
     progress: bool = False,
@@ -64,7 +65,7 @@ def embed(
         See `Probe.run`.
     reducer, n_components, align, supervised, metrics, keep_neighbors, **params
         See `reduce`; `params` are the reducer's own.
-    max_samples, n_seeds, n_jobs
+    max_samples, in_blocks, n_seeds, n_jobs
         See `reduce`.
     progress : bool, default False
         Show how far it is, on standard error.
@@ -110,6 +111,7 @@ def embed(
         metrics=metrics,
         keep_neighbors=keep_neighbors,
         max_samples=max_samples,
+        in_blocks=in_blocks,
         n_seeds=n_seeds,
         n_jobs=n_jobs,
         progress=progress,

@@ -8,7 +8,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 import layerlens as ll
-from layerlens.embedding import placing
+from layerlens.embedding import blocks, placing
 from layerlens.embedding.clouds import layer_clouds
 from layerlens.embedding.placing import subsample, subsampled
 from layerlens.errors import ArgumentError, DataError
@@ -61,7 +61,7 @@ def test_another_seed_draws_others_and_the_same_seed_the_same():
 
 
 def test_the_part_of_a_cloud_is_its_rows_however_it_is_cut_in_blocks(monkeypatch):
-    monkeypatch.setattr(placing, "_BLOCK_BYTES", 4 * 5 * 7)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4 * 5 * 7)
     source = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32)
     samples = np.sort(np.random.default_rng(1).permutation(100)[:30])
     (part,) = subsampled(layer_clouds({"a": source}), samples)

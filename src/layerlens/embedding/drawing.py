@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed, effective_n_jobs
 
 from layerlens.embedding.align import rms_radius
+from layerlens.embedding.blocks import draw_in_blocks
 from layerlens.embedding.clouds import LayerCloud, LazyMatrices, as_array
 from layerlens.embedding.grid import Grid
 from layerlens.embedding.making import ReducerMaker, parameters_of, versions_of
@@ -37,7 +39,7 @@ class Picture:
 
     def __init__(self, coordinates: Matrix, reducer: Any, name: str, seconds: float) -> None:
         self.coordinates = coordinates
-        self.labels = getattr(reducer, "labels_", None)
+        self.labels: Any = getattr(reducer, "labels_", None)
         self.matrix: Matrix | None = None
         self.spread: Matrix | None = None
         self.start: str | None = None
@@ -70,6 +72,10 @@ class Drawer:
     n_jobs : int or None
         How many layers are drawn side by side by joblib, where none needs another's picture;
         None for as many as `joblib.parallel_config` says, which is one without it.
+    in_blocks : collection of str
+        Layers whose rows the reducer gets block by block.
+    random_state : int
+        Seed of the order of the blocks.
     """
 
     def __init__(
@@ -80,7 +86,11 @@ class Drawer:
         n_neighbors: int,
         targets: Array | None,
         n_jobs: int | None = None,
+        in_blocks: Collection[str] = (),
+        random_state: int = 0,
     ) -> None:
+        self._in_blocks = in_blocks
+        self._random_state = random_state
         self._make = make
         self._n_jobs = n_jobs
         self._warm = align is True
@@ -98,7 +108,7 @@ class Drawer:
                 f"the reducer {self._make.name!r} draws all layers in one frame, which needs the "
                 f"same samples in every layer; choose layers that have all samples"
             )
-        if series and same and (self._warm or one_frame):
+        if series and same and not self._in_blocks and (self._warm or one_frame):
             path = Grid(clouds).path()
             along = list(self._in_one_series([clouds[at] for at in path]))
             drawn = iter([along[path.index(at)] for at in range(len(clouds))])
@@ -123,11 +133,12 @@ class Drawer:
             if earlier in drawn:  # the same layer a step before is nearer than the layer before
                 previous = drawn[earlier]
             keywords = self._labels_of(cloud)
-            if takes_start and previous is not None:
+            # what learns from blocks does not start anywhere
+            if takes_start and previous is not None and cloud.name not in self._in_blocks:
                 start = _start_from(cloud, *previous)
                 if start is not None:
                     keywords["init"] = start
-            picture = _draw(self._make, cloud, self._n_neighbors, keywords)
+            picture = self._draw(cloud, keywords)
             if "init" in keywords and previous is not None:
                 picture.start = previous[0].name
             if rms_radius(picture.coordinates) > 0:
@@ -136,12 +147,16 @@ class Drawer:
                     drawn[at] = previous
             yield picture
 
+    def _draw(self, cloud: LayerCloud, keywords: dict[str, Any]) -> Picture:
+        if cloud.name in self._in_blocks:
+            return _draw_in_blocks(self._make, cloud, keywords, self._random_state)
+        return _draw(self._make, cloud, self._n_neighbors, keywords)
+
     def _side_by_side(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
+        here = copy.copy(self)
+        here._targets = None  # each layer's go with the layer
         draw = delayed(_draw_elsewhere)
-        tasks = (
-            draw(self._make, cloud.to_send(), self._n_neighbors, self._labels_of(cloud))
-            for cloud in clouds
-        )
+        tasks = (draw(here, cloud.to_send(), self._labels_of(cloud)) for cloud in clouds)
         for cloud, (picture, cache) in zip(clouds, Parallel(self._n_jobs)(tasks), strict=True):
             cloud.cache.update(cache)
             yield picture
@@ -188,10 +203,10 @@ class Drawer:
 
 
 def _draw_elsewhere(
-    make: ReducerMaker, cloud: LayerCloud, n_neighbors: int, keywords: dict[str, Any]
+    drawer: Drawer, cloud: LayerCloud, keywords: dict[str, Any]
 ) -> tuple[Picture, dict[Any, Any]]:
     """Draw a layer in another process, which reads it: rows that lie on disk are not sent."""
-    picture = _draw(make, cloud, n_neighbors, keywords)
+    picture = drawer._draw(cloud, keywords)
     picture.matrix = None
     return picture, dict(cloud.cache)
 
@@ -213,6 +228,24 @@ def _draw(
     coordinates = _checked(returned, reducer, make.name, cloud)
     picture = Picture(coordinates, reducer, make.name, time.perf_counter() - began)
     picture.matrix = matrix
+    return picture
+
+
+def _draw_in_blocks(
+    make: ReducerMaker, cloud: LayerCloud, keywords: dict[str, Any], random_state: int
+) -> Picture:
+    """Draw one layer whose rows are never in memory all at once."""
+    reducer = make()
+    began = time.perf_counter()
+    try:
+        returned, labels, note = draw_in_blocks(reducer, cloud, keywords.get("y"), random_state)
+    except Exception as error:
+        error.add_note(f"while reducing layer {cloud.name!r} in blocks with {make.name!r}")
+        raise
+    coordinates = _checked(returned, reducer, make.name, cloud)
+    picture = Picture(coordinates, reducer, make.name, time.perf_counter() - began)
+    picture.labels = labels
+    picture.notes.append(note)
     return picture
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.embedding._compiling import announced
+from layerlens.embedding.blocks import row_blocks
 from layerlens.embedding.clouds import LayerCloud
 from layerlens.embedding.neighbors import EXACT_UP_TO, searched_rows
 from layerlens.records import LayerEmbedding
 
-__all__ = ["place_rest", "subsample", "subsampled"]
+__all__ = ["measured_samples", "place_rest", "subsample", "subsampled"]
 
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float32]
@@ -22,7 +23,11 @@ Matrix = npt.NDArray[np.float32]
 N_PLACING = 5
 """Neighbours that a point is placed by."""
 
-_BLOCK_BYTES = 64 * 2**20
+MEASURED = 5_000
+"""Samples that stand for all where not all rows can be in memory, at most."""
+
+_MEASURED_BYTES = 256 * 2**20
+_LEAST_MEASURED = 256
 
 
 def subsample(labels: Array | None, n_samples: int, size: int, random_state: int) -> Array:
@@ -56,6 +61,23 @@ def subsample(labels: Array | None, n_samples: int, size: int, random_state: int
     return np.sort(shuffled[first])
 
 
+def measured_samples(clouds: Sequence[LayerCloud], random_state: int) -> Array:
+    """Draw the samples that the figures are of where not all rows can be in memory.
+
+    Of each class its share; 5,000 of them, fewer where these rows of the widest layer would be
+    more than 256 MiB.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Ascending.
+    """
+    widest = max(int(cloud.source.shape[1]) for cloud in clouds)
+    size = min(MEASURED, max(_LEAST_MEASURED, _MEASURED_BYTES // (4 * widest)))
+    run = clouds[0].run
+    return subsample(run.labels, run.n_samples, min(size, run.n_samples), random_state)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _RowsOf:
     """Some rows of an array-like, read in blocks when they are asked for."""
@@ -69,7 +91,7 @@ class _RowsOf:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         out: Array | None = None
-        for start, block in _blocks(self.source):
+        for start, block in row_blocks(self.source):
             first, last = np.searchsorted(self.places, (start, start + len(block)))
             picked = block[self.places[first:last] - start]
             if out is None:
@@ -137,7 +159,7 @@ def place_rest(part: LayerEmbedding, cloud: LayerCloud, embedded: Matrix) -> Lay
     if neighbors is not None and part.neighbors is not None:
         # a row number of the subsample is one of the whole here
         neighbors[at] = at[part.neighbors]
-    for start, values in _blocks(cloud.source):
+    for start, values in row_blocks(cloud.source):
         to_place = np.flatnonzero(~is_embedded[start : start + len(values)])
         if len(to_place) == 0:
             continue
@@ -204,13 +226,3 @@ class _Nearest:
         else:
             distances, indices = self._index.kneighbors(rows)
         return indices, distances
-
-
-def _blocks(source: Any) -> Iterator[tuple[int, Array]]:
-    """Read an array-like from the front to the end, a bounded number of bytes at a time."""
-    n, width = (int(length) for length in source.shape)
-    size = max(1, _BLOCK_BYTES // (4 * max(1, width)))
-    for start in range(0, n, size):
-        block = source[start : start + size]
-        detach = getattr(block, "detach", None)
-        yield start, np.asarray(block if detach is None else detach().cpu().float())

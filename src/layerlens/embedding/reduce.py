@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.embedding.align import motion, procrustes, rms_radius
+from layerlens.embedding.blocks import in_blocks as layers_in_blocks
 from layerlens.embedding.clouds import LayerCloud, layer_clouds
 from layerlens.embedding.drawing import Align, Drawer, Picture, common_rows
 from layerlens.embedding.embeddings import Embeddings
@@ -18,7 +19,7 @@ from layerlens.embedding.making import ReducerMaker, as_json
 from layerlens.embedding.measuring import Gauge
 from layerlens.embedding.metrics import PictureQuality
 from layerlens.embedding.neighbors import found_neighbors
-from layerlens.embedding.placing import place_rest, subsample, subsampled
+from layerlens.embedding.placing import measured_samples, place_rest, subsample, subsampled
 from layerlens.embedding.stability import seed_metrics, seed_spread
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.progress import Progress
@@ -41,6 +42,7 @@ def reduce(
     metrics: bool = True,
     keep_neighbors: int = 15,
     max_samples: int | Literal["auto"] | None = "auto",
+    in_blocks: bool | Literal["auto"] = "auto",
     n_jobs: int | None = None,
     n_seeds: int = 1,
     progress: bool = False,
@@ -85,6 +87,13 @@ def reduce(
         same samples in every layer, and the others are placed by their nearest neighbours among
         it; each picture's `notes` say so. ``"auto"``: what the reducer names in its attribute
         ``n_samples_limit``. None: all samples, however long it takes.
+    in_blocks : bool or "auto"
+        Whether the reducer gets a layer's rows block by block, so that they are never in memory
+        all at once: it learns by ``partial_fit``, and places by ``transform``. ``"auto"``: where
+        it can, for layers on disk whose rows take more than 1 GiB. ``"pca"`` finds the same axes
+        either way (of more than 2,048 features, nearly), ``"kmeans"`` draws mini-batches. The
+        figures are then of at most 5,000 samples, the same in every layer, and there are no
+        neighbours and no stress of single samples; the notes say so.
     n_jobs : int or None
         Threads, for reducers that can use them; and where each layer is drawn by itself
         (``align="procrustes"`` or False, or a reducer that takes no start), how many layers
@@ -139,14 +148,25 @@ def reduce(
     clouds = layer_clouds(activations, layers)
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)
-    whole, clouds = clouds, _part(clouds, make, max_samples, random_state or 0)
+    whole = clouds
+    if in_blocks is not True or max_samples != "auto":
+        clouds = _part(clouds, make, max_samples, random_state or 0)
+    names = layers_in_blocks(clouds, make(), make.name, in_blocks)
+    if names and clouds is not whole:
+        raise ArgumentError(
+            f"in_blocks=True is for all samples, and max_samples={max_samples} leaves most out: "
+            "pass one of them"
+        )
     more_seeds = _further_seeds(make, random_state, n_seeds)
     drawing: dict[str, Any] = {
         "align": align,
         "n_neighbors": keep_neighbors,
         "targets": _targets(make, clouds[0], supervised),
         "n_jobs": n_jobs,
+        "in_blocks": names,
+        "random_state": random_state or 0,
     }
+    standing = measured_samples(clouds, random_state or 0) if names else None
     report = Progress("reducing", len(clouds), shown=progress, unit="layers")
     with report:
         others = [
@@ -172,7 +192,7 @@ def reduce(
             if gauge is not None and grid.has_steps and grid.layer_before(index) is None:
                 gauge.restart()
             finished.append(
-                _finish(index, cloud, picture, chain, gauge, keep_neighbors, random_state)
+                _finish(index, cloud, picture, chain, gauge, keep_neighbors, random_state, standing)
             )
             chain.append(index, cloud, finished[-1].coordinates)
             report.advance(note=cloud.name)
@@ -337,6 +357,7 @@ def _finish(
     gauge: Gauge | None,
     keep_neighbors: int,
     random_state: int | None,
+    standing: Array | None,
 ) -> LayerEmbedding:
     if picture.one_frame:
         # its axes mean the same in every layer: turned, they would not
@@ -346,7 +367,9 @@ def _finish(
     if picture.start is not None:
         alignment["started_from"] = picture.start
     quality = PictureQuality({}, None)
-    if gauge is not None:
+    if gauge is not None and standing is not None:
+        quality = _measure_some(gauge, cloud, coordinates, standing, picture.notes)
+    elif gauge is not None:
         matrix = cloud.matrix() if picture.matrix is None else picture.matrix
         quality = gauge.measure(cloud, matrix, coordinates)
     own = _own_metrics(picture, cloud)
@@ -374,6 +397,18 @@ def _finish(
         neighbors=_kept_neighbors(cloud, keep_neighbors),
         spread=picture.spread,
     )
+
+
+def _measure_some(
+    gauge: Gauge, cloud: LayerCloud, coordinates: Matrix, standing: Array, notes: list[str]
+) -> PictureQuality:
+    """Measure a picture by some of its samples, the same in every layer."""
+    (part,) = subsampled([cloud], standing)
+    rows = np.arange(len(cloud)) if cloud.rows is None else cloud.rows
+    of_part = coordinates[np.isin(rows, standing)]
+    if len(part) < len(cloud):
+        notes.append(f"the figures are of {len(part):,} of {len(cloud):,} samples")
+    return PictureQuality(gauge.measure(part, part.matrix(), of_part).metrics, None)
 
 
 def _place(cloud: LayerCloud) -> dict[str, Any]:

@@ -28,6 +28,7 @@ __all__ = [
     "SupportsSeries",
     "accepts",
     "draws_series",
+    "learns_from_blocks",
 ]
 
 Matrix = npt.NDArray[np.float32]
@@ -108,14 +109,23 @@ class SupportsSeries(Protocol):
 
 @runtime_checkable
 class SupportsPartialFit(Protocol):
-    """A reducer that learns from batches and places samples afterwards."""
+    """A reducer that learns from blocks of rows and places rows afterwards.
+
+    Layers larger than memory go to it so: each row once, in blocks of about one size that
+    depend on the seed; then ``transform`` for one stretch of rows after the other. Blocks
+    are its own to write into. Where it has ``predict`` and, once it has learnt, ``labels_``, the
+    clusters are what ``predict`` gives, one integer a row. ``notes_`` and ``metrics_`` are read
+    after that. `layerlens.reduce` decides by its `in_blocks`, and measures a subsample.
+
+    scikit-learn's IncrementalPCA and MiniBatchKMeans are such reducers.
+    """
 
     def partial_fit(self, X: Matrix, y: Any = None) -> Self:
-        """Learn from one batch."""
+        """Learn from one block, of shape (n_rows, n_features)."""
         ...
 
     def transform(self, X: Matrix) -> Any:
-        """Return the coordinates of a batch."""
+        """Return the coordinates of some rows, of shape (n_rows, n_components)."""
         ...
 
 
@@ -166,6 +176,13 @@ def draws_series(reducer: Any) -> bool:
     scikit-learn's ``available_if`` makes it.
     """
     return isinstance(reducer, SupportsSeries) and hasattr(reducer, "fit_transform_series")
+
+
+def learns_from_blocks(reducer: Any) -> bool:
+    """Tell whether a reducer learns from blocks of rows, with the parameters that it has."""
+    return isinstance(reducer, SupportsPartialFit) and all(
+        callable(getattr(reducer, name, None)) for name in ("partial_fit", "transform")
+    )
 
 
 def accepts(function: Callable[..., Any], keyword: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.plugins._clauses import Check, clauses, require
-from layerlens.plugins.protocols import SupportsPartialFit, accepts, draws_series
+from layerlens.plugins.protocols import accepts, draws_series, learns_from_blocks
 
 __all__ = ["REDUCER_CHECKS", "TOTAL_REDUCER_CHECKS"]
 
@@ -362,20 +362,39 @@ def draws_a_series(factory: Factory) -> None:
 def learns_from_batches(factory: Factory) -> None:
     """``partial_fit``, where there is one, returns the reducer; ``transform`` places any rows."""
     reducer = _make(factory)
-    if not isinstance(reducer, SupportsPartialFit):
+    if not learns_from_blocks(reducer):
         return
     X = _cloud()
-    for batch in (X[:30], X[30:]):
-        returned = reducer.partial_fit(batch)
+    before = X.copy()
+    for block in (X[:30].copy(), X[30:].copy()):
+        returned = reducer.partial_fit(block)
         require(returned is reducer, "partial_fit returns something else than the reducer")
-    whole = _picture(reducer.transform(X), _N, "transform(X)")
-    part = _picture(reducer.transform(X[10:20]), 10, "transform of ten rows")
+    whole = _picture(reducer.transform(X.copy()), _N, "transform(X)")
+    part = _picture(reducer.transform(X[10:20].copy()), 10, "transform of ten rows")
     reach = float(np.abs(whole).max()) or 1.0
     require(
         np.allclose(part, whole[10:20], atol=1e-3 * reach),
         "transform places the same rows elsewhere when they come by themselves",
     )
-    _require_apart(whole, "a cloud learnt from batches")
+    _require_apart(whole, "a cloud learnt from blocks")
+    again = _make(factory)
+    for block in (X[:30].copy(), X[30:].copy()):
+        again.partial_fit(block)
+    require(
+        np.array_equal(again.transform(X.copy()), whole),
+        "two reducers made alike that learnt from the same blocks place the same rows differently",
+    )
+    columns = _fit(_make(factory), before).shape[1]
+    require(
+        whole.shape[1] == columns,
+        f"transform gives {whole.shape[1]} columns, and fit_transform gives {columns}",
+    )
+    if hasattr(reducer, "labels_") and callable(getattr(reducer, "predict", None)):
+        labels = np.asarray(reducer.predict(X.copy()))
+        require(
+            labels.shape == (_N,) and labels.dtype.kind in "iu",
+            f"predict gives {labels.dtype} of shape {labels.shape}; it gives one integer a row",
+        )
 
 
 def _draws(name: str) -> Check:

@@ -56,6 +56,11 @@ class MergedRows:
         """How many rows there are."""
         return len(self._places)
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether any of them are read from somewhere each time."""
+        return any(source.on_disk for source in self._sources)
+
     def array(self, start: int, stop: int) -> Array:
         """Return rows as one array."""
         return self.take(np.arange(start, stop))

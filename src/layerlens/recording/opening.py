@@ -46,6 +46,16 @@ class StoredRows:
         """How many rows there are."""
         return self._array.entry.rows
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether rows are read from somewhere each time: they are."""
+        return True
+
+    @property
+    def chunk_rows(self) -> int:
+        """How many rows are read together."""
+        return self._array.entry.chunk
+
     def array(self, start: int, stop: int) -> Array:
         """Return rows as one array, read anew."""
         return self._array.read(start, stop)

@@ -53,6 +53,11 @@ class RowSource(Protocol):
         """How many rows there are."""
         ...
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether rows are read from somewhere each time, rather than lie in memory."""
+        ...
+
     def array(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Return rows as one array."""
         ...
@@ -99,6 +104,7 @@ class Rows:
         self.width = width
         self.dtype = dtype
         self.count = 0
+        self.on_disk = False
         self._lock = threading.RLock()
         self._is_open = False
         self.readers: weakref.WeakSet[Any] = weakref.WeakSet()

@@ -45,6 +45,8 @@ class KMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     uses_labels: ClassVar[bool] = False
+    _learning: Any = None
+    _plane: Any = None
 
     def __init__(
         self,
@@ -78,19 +80,11 @@ class KMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit_transform(self, X: Matrix, y: Any = None) -> Matrix:
         """Find the clusters of X, of shape (n_samples, n_features), and return its picture."""
-        import sklearn.cluster
-
         X = np.asarray(X, np.float32)
+        self._learning = None
         self.notes_: list[str] = []
-        n_clusters = min(self.n_clusters, _distinct(X, self.n_clusters))
-        if n_clusters < self.n_clusters:
-            self.notes_.append(f"{n_clusters} clusters: there are no more distinct points")
-        parameters = self.get_params()
-        del parameters["n_components"]
-        with warnings.catch_warnings():
-            # points that differ by less than float32 can tell; said in notes_
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = sklearn.cluster.KMeans(**{**parameters, "n_clusters": n_clusters}).fit(X)
+        fitted = self._fitted(X)
+        n_clusters = len(fitted.cluster_centers_)
         found = len(np.unique(fitted.labels_))
         if found < n_clusters:
             self.notes_.append(f"{found} of {n_clusters} clusters have points")
@@ -102,15 +96,79 @@ class KMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         whole = float(((X - X.mean(axis=0)) ** 2).sum(dtype=np.float64))
         self.metrics_ = {"inertia": self.inertia_ / whole if whole > 0 else 0.0}
 
-        centres = np.asarray(fitted.cluster_centers_, np.float32)
-        axes = principal_axes(centres, self.n_components)
-        shown = int((axes.variance > 0).sum())
+        self._look_at_centres()
+        return self.transform(X)
+
+    def _fitted(self, X: Matrix) -> Any:
+        """Return scikit-learn's k-means of X, with no more clusters than distinct points."""
+        import sklearn.cluster
+
+        n_clusters = min(self.n_clusters, _distinct(X, self.n_clusters))
+        if n_clusters < self.n_clusters:
+            self.notes_.append(f"{n_clusters} clusters: there are no more distinct points")
+        parameters = self.get_params()
+        del parameters["n_components"]
+        with warnings.catch_warnings():
+            # points that differ by less than float32 can tell; said in notes_
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return sklearn.cluster.KMeans(**{**parameters, "n_clusters": n_clusters}).fit(X)
+
+    def _look_at_centres(self) -> None:
+        """Find the plane of the centroids."""
+        centres = np.asarray(self.cluster_centers_, np.float32)
+        self._plane = principal_axes(centres, self.n_components)
+        shown = int((self._plane.variance > 0).sum())
         if shown < self.n_components:
             self.notes_.append(
-                f"{n_clusters} centroids span {shown} of {self.n_components} axes: "
+                f"{len(centres)} centroids span {shown} of {self.n_components} axes: "
                 f"the others are zero"
             )
-        return np.asarray((X - axes.mean) @ axes.components.T, np.float32)
+
+    def partial_fit(self, X: Matrix, y: Any = None) -> KMeans:
+        """Learn from some rows, of shape (n_rows, n_features), that are not kept.
+
+        The first rows are clustered as `fit_transform` does it; what comes after moves the
+        centroids as mini-batches do ([1]_, scikit-learn's `MiniBatchKMeans`). `labels_` are those
+        of the last rows: ask `predict`. Fitting whole forgets all of it.
+
+        References
+        ----------
+        .. [1] D. Sculley, Web-scale k-means clustering, WWW 2010.
+        """
+        import sklearn.cluster
+
+        X = np.asarray(X, np.float32)
+        if self._learning is None:
+            self.notes_ = []
+            first = self._fitted(X)
+            self._learning = sklearn.cluster.MiniBatchKMeans(
+                len(first.cluster_centers_),
+                init=first.cluster_centers_,
+                n_init=1,
+                random_state=self.random_state,
+            )
+        # a copy: it may write into what it gets
+        self._learning.partial_fit(X.copy())
+        self.cluster_centers_ = self._learning.cluster_centers_
+        self.labels_ = self._learning.labels_
+        self.n_features_in_ = X.shape[1]
+        self.metrics_ = {}
+        self._plane = None
+        return self
+
+    def predict(self, X: Matrix) -> npt.NDArray[np.int32]:
+        """Return the cluster of each row of X, of shape (n_samples, n_features)."""
+        from sklearn.metrics import pairwise_distances_argmin
+
+        nearest = pairwise_distances_argmin(np.asarray(X, np.float32), self.cluster_centers_)
+        return np.asarray(nearest, np.int32)
+
+    def transform(self, X: Matrix) -> Matrix:
+        """Return the places of X, of shape (n_samples, n_features), in the centroids' plane."""
+        if self._plane is None:
+            self._look_at_centres()
+        axes: Any = self._plane
+        return np.asarray((np.asarray(X, np.float32) - axes.mean) @ axes.components.T, np.float32)
 
 
 def _distinct(X: Matrix, at_most: int) -> int:

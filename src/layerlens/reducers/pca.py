@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 
 from layerlens.embedding.principal import common_axes, principal_axes
+from layerlens.embedding.principal_blocks import EXACT_WIDTH, AxesFromBlocks
 from layerlens.errors import ArgumentError, ShapeError
 
 __all__ = ["PCA"]
@@ -66,6 +67,9 @@ class PCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     uses_labels: ClassVar[bool] = False
+
+    _learning: AxesFromBlocks | None = None
+    _unread: AxesFromBlocks | None = None
 
     def __init__(
         self,
@@ -154,6 +158,7 @@ class PCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If `solver` or `basis` is none of those that there are.
         """
         self._check()
+        self._learning = self._unread = None
         X = np.asarray(X, np.float32)
         axes = principal_axes(
             X, self.n_components, solver=self.solver, random_state=self.random_state
@@ -162,20 +167,63 @@ class PCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.mean_ = axes.mean
         self.n_features_in_ = X.shape[1]
         self.explained_variance_ = axes.variance
-        total = axes.total_variance
-        self.explained_variance_ratio_ = axes.variance / total if total > 0 else axes.variance * 0
+        self._tell(axes.total_variance, min(X.shape))
+        return axes.coordinates
+
+    def _tell(self, total: float, found: int) -> None:
+        variance = self.explained_variance_
+        self.explained_variance_ratio_ = variance / total if total > 0 else variance * 0
         self.metrics_ = {"explained_variance": float(self.explained_variance_ratio_.sum())}
         self.notes_: list[str] = []
         if total == 0:
             self.notes_.append("all samples are the same point")
-        elif min(X.shape) < self.n_components:
-            self.notes_.append(
-                f"only {min(X.shape)} of {self.n_components} axes: the others are zero"
+        elif found < self.n_components:
+            self.notes_.append(f"only {found} of {self.n_components} axes: the others are zero")
+
+    @available_if(lambda self: self.basis == "layer")  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Matrix, y: Any = None) -> PCA:
+        """Learn from some rows, of shape (n_rows, n_features), that are not kept.
+
+        The axes are found when `transform` asks for them: those of all rows that were learnt from,
+        exactly up to 2,048 features, of wider rows nearly (`solver` is not used). Fitting whole
+        forgets them.
+
+        Raises
+        ------
+        ArgumentError
+            If `solver` or `basis` is none of those that there are.
+        ShapeError
+            If the rows are of another width than those before.
+        """
+        self._check()
+        X = np.asarray(X, np.float32)
+        if self._learning is None:
+            self._learning = AxesFromBlocks(X.shape[1], self.n_components)
+        if X.shape[1] != self._learning.width:
+            raise ShapeError(
+                f"partial_fit: rows of {X.shape[1]:,} features came after rows of "
+                f"{self._learning.width:,}; learn each layer with a reducer of its own"
             )
-        return axes.coordinates
+        self._learning.add(X)
+        self._unread = self._learning
+        return self
+
+    def _read(self) -> None:
+        """Find the axes of what was learnt, where there is more than when they were found last."""
+        learnt, self._unread = self._unread, None
+        if learnt is None:
+            return
+        self.mean_, self.components_, self.explained_variance_, total = learnt.axes(
+            self.n_components
+        )
+        self.n_features_in_ = learnt.width
+        self._tell(total, min(learnt.count, learnt.width))
+        if learnt.width > EXACT_WIDTH:
+            self.notes_.append("the axes are those of an incremental decomposition")
 
     def transform(self, X: Matrix) -> Matrix:
         """Return the coordinates of X, of shape (n_samples, n_features)."""
+        self._read()
         centred = np.asarray(X, np.float32) - self.mean_
         return np.asarray(centred @ self.components_.T, np.float32)
 
