@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, BinaryIO, ClassVar, Self
+from types import ModuleType
+from typing import Any, BinaryIO, ClassVar
 
-from layerlens.errors import ArgumentError, PluginError, StoreError
+from layerlens.errors import ArgumentError, PluginError
 from layerlens.records import LayerEmbedding
-from layerlens.sinks._atomic import AtomicFile
+from layerlens.sinks._whole import WholeFileSink
 
 __all__ = ["FigureSink", "figure"]
 
@@ -79,7 +79,7 @@ def figure(
     )
 
 
-class FigureSink:
+class FigureSink(WholeFileSink):
     """Draw all layers on one page: PNG, SVG or PDF.
 
     The same result gives the same bytes. Vector files hold the points as an image where there
@@ -120,7 +120,7 @@ class FigureSink:
                 f"a figure's suffix is one of {', '.join(_SUFFIXES)}, got {Path(path).name!r}"
             )
         _check(columns=columns, panel=panel, scale=scale, dpi=dpi)
-        self.path = path
+        super().__init__(path)
         self.dpi = dpi
         self.options: dict[str, Any] = {
             "color": color,
@@ -131,53 +131,12 @@ class FigureSink:
             "font": font,
         }
         self._kind = suffix.removeprefix(".")
-        self._file = AtomicFile(path)
-        self._layers: list[LayerEmbedding] = []
-        self._open = False
 
-    def __enter__(self) -> Self:
-        """Make sure that there is something to draw with, and make the temporary file."""
+    def _require(self) -> None:
         _drawing()
-        self._file.open()
-        self._layers = []
-        self._open = True
-        return self
 
-    def write(self, embedding: LayerEmbedding, /) -> None:
-        """Take a layer; it is drawn when all are there, for they share their limits.
-
-        Raises
-        ------
-        StoreError
-            Outside of the ``with`` block.
-        """
-        if not self._open:
-            raise StoreError(
-                "a sink writes inside of its with block: with FigureSink(path) as sink"
-            )
-        self._layers.append(embedding)
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Draw, and put the picture under its name; on an exception leave what was there."""
-        layers, self._layers = self._layers, []
-        self._open = False
-        try:
-            if exc_type is None:
-                drawing = figure(layers, **self.options)
-                _drawing().write(drawing, self._file.stream, self._kind, self.dpi)
-        except BaseException:
-            self._file.discard()
-            raise
-        if exc_type is None:
-            self._file.commit()
-        else:
-            self._file.discard()
+    def _put(self, layers: list[LayerEmbedding], stream: BinaryIO) -> None:
+        self.render(layers, stream, self._kind, dpi=self.dpi, **self.options)
 
     figure = staticmethod(figure)
 
