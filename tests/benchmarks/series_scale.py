@@ -9,7 +9,18 @@ import numpy as np
 import sklearn.manifold
 import torch
 from series_data import Layers, clothes, clothes_through_lenet, trained
-from yardsticks import Seconds, Verdicts, median, motions, rounded, say, stages, timed
+from yardsticks import (
+    Seconds,
+    Verdicts,
+    divergence,
+    joint_probabilities,
+    median,
+    motions,
+    rounded,
+    say,
+    stages,
+    timed,
+)
 
 import layerlens as ll
 from layerlens.embedding import drawing
@@ -21,6 +32,7 @@ SIZES = (1_000, 5_000, 20_000)
 FAR_SIZES = (35_000, 70_000)
 # at 20,000 samples, of scikit-learn's time for one layer times the number of layers
 TIMES_LESS = 15
+KL_RATIO = 1.02
 # doubling the samples multiplies the CPU time of a stage by 2 to this power: n log n is 1.07 there
 POWER = 1.35
 COMPARED = ("fc1", "pool2")
@@ -54,10 +66,12 @@ def scale(verdicts: Verdicts) -> None:
     runs = [table[SIZES[-1]]["all"]]
     for name in COMPARED:
         reducer = sklearn.manifold.TSNE(random_state=0, n_jobs=usable_cores())
-        _, theirs[name] = timed(lambda r=reducer, n=name: r.fit_transform(layers[n]))
+        picture, theirs[name] = timed(lambda r=reducer, n=name: r.fit_transform(layers[n]))
         say(f"  scikit-learn, {name} alone ({layers[name].shape[1]} wide): {theirs[name]}")
-        kl = pictures[name].metrics["kl_divergence"]
-        say(f"    KL of ours {kl:.4f}, its own {reducer.kl_divergence_:.4f}")
+        joint = joint_probabilities(layers[name])
+        kl = [divergence(joint, each) for each in (pictures[name].coordinates, picture)]
+        said = verdicts(f"{name} KL at {SIZES[-1]:,}", kl[0] / kl[1], KL_RATIO)
+        say(f"    KL {kl[0]:.4f} | {kl[1]:.4f}, ratio {said}")
         runs.append(_by_stages(layers)[1]["all"])
     say(f"  series-tsne, all {len(layers)} and their error bars: {'; '.join(map(str, runs))}")
     # those that are compared are narrow layers: the wide ones would take it longer

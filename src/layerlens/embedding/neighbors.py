@@ -214,8 +214,12 @@ def _by_heaps(X: Matrix, k: int, threads: int) -> Neighbors:
             across = norms[columns : columns + gram.shape[1]]
 
             def do(start: int, stop: int) -> None:
+                # a transposed block is copied in parts that stay in a core's cache
+                part = np.ascontiguousarray(gram[start:stop])
                 room = np.empty(gram.shape[1] // 16 + 1, np.float32)
-                kernels.offer_block(gram, across, rows, columns, values, indices, start, stop, room)
+                kernels.offer_block(
+                    part, across, rows + start, columns, values, indices, 0, len(part), room
+                )
 
             _in_parts(pool, threads, len(gram), do)
 
@@ -227,7 +231,7 @@ def _by_heaps(X: Matrix, k: int, threads: int) -> Neighbors:
                 else:
                     gram = some @ centred[left : left + size].T
                     offer(gram, top, left)
-                    offer(np.ascontiguousarray(gram.T), left, top)
+                    offer(gram.T, left, top)
 
         def finish(start: int, stop: int) -> None:
             kernels.finish_rows(values, indices, norms, start, stop)
