@@ -9,6 +9,7 @@ all of them anew:
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,32 @@ def _unit(which: str) -> Any:
     return make
 
 
+def _notebook(target: Path) -> None:
+    """Run the tutorial notebook, and take a picture of two cells: ``.[browser]`` and a chromium."""
+    import jupytext
+    import nbclient
+    import nbconvert
+    from playwright.sync_api import sync_playwright
+
+    notebook = jupytext.read(EXAMPLES / "notebooks/tutorial.py")
+    with tempfile.TemporaryDirectory() as folder:
+        resources = {"metadata": {"path": folder}}
+        nbclient.NotebookClient(notebook, kernel_name="python3", resources=resources).execute()
+        page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+        exported = Path(folder) / "tutorial.html"
+        exported.write_text(page, encoding="utf-8")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+            sheet = browser.new_page(viewport={"width": 1060, "height": 900})
+            sheet.goto(exported.as_uri())
+            cells = sheet.locator(".jp-CodeCell")
+            first: Any = cells.filter(has_text="ActivationMaps").bounding_box()
+            last: Any = cells.filter(has_text="TopUnit").bounding_box()
+            top, bottom = first["y"] - 8, last["y"] + last["height"]
+            clip: Any = {"x": 0.0, "y": top, "width": 1060.0, "height": bottom - top}
+            sheet.screenshot(path=target, clip=clip, full_page=True)
+
+
 def _python(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
@@ -59,6 +86,7 @@ MADE = {
     "compare.png": _example("compare_lenets.py"),
     "demo.png": _demo,
     "dynamics.png": _example("dynamics.py"),
+    "notebook.png": _notebook,
     "maps_imagenet.png": _example("maps_imagenet.py"),
     "resnet66.png": _resnet66,
     "maps_lenet.png": _example("maps_lenet.py", "--quick"),

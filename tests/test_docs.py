@@ -19,6 +19,7 @@ def blocks(path, language):
         ("docs/tutorial.md", {".png", ".npz", ".html"}, ()),
         ("docs/page.md", {".html"}, ()),
         ("docs/maps.md", {".png"}, ()),
+        ("docs/notebooks.md", set(), ()),
         ("docs/record-to-disk.md", {".zarr", ".npz"}, ()),
         ("docs/models.md", set(), ()),
         ("docs/operations.md", set(), ()),

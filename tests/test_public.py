@@ -101,16 +101,24 @@ def test_reducing_arrays_needs_no_torch():
 ROOMS = {
     "errors": set(),
     "_version": set(),
+    "_pixels": set(),
+    "_display": {"_pixels"},
     "progress": set(),
     "records": {"records", "errors"},
     "plugins": {"plugins", "records", "errors"},
-    "recording": {"recording", "plugins", "records", "errors", "progress", "_version"},
-    "embedding": {"embedding", "recording", "plugins", "records", "errors", "progress", "_version"},
+    "recording": {
+        *("recording", "plugins", "records", "errors", "progress", "_version"),
+        *("_display", "_pixels"),
+    },
+    "embedding": {
+        *("embedding", "recording", "plugins", "records", "errors", "progress", "_version"),
+        "_display",
+    },
     "reducers": {"reducers", "embedding", "plugins", "records", "errors", "progress"},
     "viewer": {"viewer", "errors"},
     "sinks": {
         *("sinks", "viewer", "embedding", "recording"),
-        *("plugins", "records", "errors", "_version"),
+        *("plugins", "records", "errors", "_version", "_pixels"),
     },
 }
 

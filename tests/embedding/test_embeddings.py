@@ -113,7 +113,7 @@ def test_without_matplotlib_the_extra_is_named_and_the_table_still_shows(monkeyp
     with pytest.raises(PluginError, match=r'pip install "torch-layerlens\[figures\]"'):
         result.plot()
     shown = result._repr_html_()
-    assert "<table>" in shown
+    assert "<table " in shown
     assert "<img" not in shown
 
 
@@ -249,6 +249,19 @@ def test_every_string_is_escaped_in_html():
     assert "<script" not in shown
     assert shown.count("&lt;script&gt;") >= 5
     assert 'src="data:image/png;base64,' in shown
+
+
+def test_what_a_notebook_shows_of_many_layers_is_bounded():
+    names = [f"layer{i}" for i in range(300)]
+    run = ll.RunInfo(layers={n: ll.LayerInfo(n) for n in names}, ids=np.arange(30))
+    points = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    many = ll.Embeddings(
+        ll.LayerEmbedding(name, i, points, run, reducer="pca") for i, name in enumerate(names)
+    )
+    below = many._repr_html_().partition("<details>")[2]
+    assert below.count("<tr>") == 26 and "layer299" in below and "layer150" not in below
+    assert len(below) < 300_000
+    assert list(many._few())[:2] == ["layer0", "layer27"] and len(many._few()) == 12
 
 
 def test_importing_the_result_loads_neither_torch_nor_pandas_nor_matplotlib():

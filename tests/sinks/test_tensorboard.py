@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
+from layerlens._pixels import encode_png, sprite
 from layerlens.errors import StoreError
 from layerlens.sinks import _events
-from layerlens.sinks._png import encode_png, sprite
 from layerlens.sinks.tensorboard import TensorBoardSink
 
 PIL = pytest.importorskip("PIL.Image")

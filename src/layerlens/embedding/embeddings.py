@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 import numpy.typing as npt
 
+from layerlens._display import Html, folded, picture_of, some, table
 from layerlens.embedding.saving import write_all
 from layerlens.embedding.table import label_names, layer_table
 from layerlens.errors import ArgumentError, PluginError
@@ -322,38 +321,47 @@ class Embeddings(Mapping[str, LayerEmbedding]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        metrics = list(dict.fromkeys(name for x in self._layers.values() for name in x.metrics))
-        head = ["layer", "type", "width", "rows", "clusters", *metrics, "notes"]
-        body = []
-        for layer in self._layers.values():
+        layers = list(self._layers.values())
+        there = dict.fromkeys(name for x in layers for name in x.metrics)
+        metrics = [*(m for m in MAIN_METRICS if m in there)]
+        metrics += [m for m in there if m not in metrics]
+        clustered = any(layer.clusters is not None for layer in layers)
+        noted = any(layer.notes for layer in layers)
+        head = ["layer", "type", "width", "rows", *(["clusters"] if clustered else []), *metrics]
+        rows: list[list[str] | None] = []
+        for place in some(len(layers)):
+            if place is None:
+                rows.append(None)
+                continue
+            layer = layers[place]
             clusters = layer.clusters
-            cells = [
-                layer.info.title,
-                layer.info.module_type,
-                _width(layer),
-                f"{len(layer.coordinates):,}",
-                "" if clusters is None else f"{len(np.unique(clusters))}",
-                *(f"{layer.metrics[m]:.3g}" if m in layer.metrics else "" for m in metrics),
-                "; ".join(layer.notes),
-            ]
-            body.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
-        title = html.escape(repr(self).splitlines()[0])
-        parts = [
-            "<table><thead><tr>",
-            "".join(f"<th>{html.escape(cell)}</th>" for cell in head),
-            "</tr></thead><tbody>",
-            "".join(f"<tr>{row}</tr>" for row in body),
-            "</tbody></table>",
-        ]
+            rows.append(
+                [
+                    layer.info.title,
+                    layer.info.module_type,
+                    _width(layer),
+                    f"{len(layer.coordinates):,}",
+                    *([f"{len(np.unique(clusters))}" if clusters is not None else ""] * clustered),
+                    *(f"{layer.metrics[m]:.3g}" if m in layer.metrics else "" for m in metrics),
+                    *(["; ".join(layer.notes)] * noted),
+                ]
+            )
+        title = repr(self).splitlines()[0]
+        numbers = range(2, len(head))
+        below = table([*head, *(["notes"] * noted)], rows, numbers=numbers)
         try:
-            data = base64.b64encode(self._png(dpi=100)).decode("ascii")
+            picture = picture_of(self._few()._png(dpi=80), title)
         except PluginError:  # no matplotlib: the table alone
-            pass
-        else:
-            parts.append(f'<img alt="{title}" src="data:image/png;base64,{data}">')
+            picture = Html()
         page = SINKS.factory("html").frame(self)  # type: ignore[attr-defined]
         # where frames are not shown, on GitHub say, the table and the picture are there
-        return f"{page}<details><summary><b>{title}</b></summary>{''.join(parts)}</details>"
+        return f"{page}{folded(title, below + picture)}"
+
+    def _few(self) -> Embeddings:
+        """Return as many layers as one picture shows at a glance, at even steps."""
+        layers = list(self._layers.values())
+        places = np.linspace(0, len(layers) - 1, min(len(layers), _PICTURED)).round().astype(int)
+        return Embeddings(layers[place] for place in places.tolist())
 
     def _png(self, **options: Any) -> bytes:
         stream = io.BytesIO()
@@ -364,6 +372,7 @@ class Embeddings(Mapping[str, LayerEmbedding]):
 
 
 _REPR_ROWS = 24
+_PICTURED = 12
 
 
 def sink_for(path: Path, ability: str | None = None) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from layerlens.errors import LayerSelectionError, ShapeError
 from layerlens.recording.rows import Rows, RowSource
+from layerlens.recording.shown import activations_html, size_of
 from layerlens.records import LayerInfo, RunInfo
 
 __all__ = ["Activations", "LayerActivations"]
@@ -141,7 +141,7 @@ class LayerActivations:
 
     def __repr__(self) -> str:
         kept = f" -> {self.shape[1]} sketched" if self.sketch else ""
-        return f"{self.info.title}  {len(self)} x {self.dim}{kept}, {self.dtype}, {_size(self)}"
+        return f"{self.info.title}  {len(self)} x {self.dim}{kept}, {self.dtype}, {size_of(self)}"
 
 
 def _layer_of(
@@ -393,24 +393,14 @@ class Activations(Mapping[str, LayerActivations]):
     def _headline(self) -> str:
         model = self.meta.get("model", "a model")
         layers = f"{len(self)} layer{'s' * (len(self) != 1)}"
-        return f"Activations of {model}: {self.n_samples} samples, {layers}, {_size(self)}"
+        return f"Activations of {model}: {self.n_samples} samples, {layers}, {size_of(self)}"
 
     def __repr__(self) -> str:
         lines = _table(self, limit=40)
         return "\n".join([self._headline(), *(f"  {line}" for line in lines)])
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in _cells(layer)) + "</tr>"
-            for layer in self._layers.values()
-        )
-        head = "".join(
-            f"<th>{text}</th>" for text in ("layer", "type", "rows", "width", "kept", "size")
-        )
-        return (
-            f"<p>{html.escape(self._headline())}</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
-        )
+        return activations_html(self)
 
 
 def _as_array(values: Any) -> Array:
@@ -430,12 +420,6 @@ class UnknownLayerError(LayerSelectionError, KeyError):
         return str(self.args[0])
 
 
-def _cells(layer: LayerActivations) -> list[str]:
-    kept = str(layer.shape[1]) if layer.sketch else "all"
-    info = layer.info
-    return [info.title, info.module_type, str(len(layer)), str(layer.dim), kept, _size(layer)]
-
-
 def _table(activations: Activations, limit: int) -> list[str]:
     layers = list(activations.values())
     lines = [repr(layer) for layer in layers]
@@ -443,12 +427,3 @@ def _table(activations: Activations, limit: int) -> list[str]:
         half = limit // 2
         lines = [*lines[:half], f"... {len(lines) - 2 * half} more ...", *lines[-half:]]
     return lines
-
-
-def _size(of: Any) -> str:
-    size = float(of.nbytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"

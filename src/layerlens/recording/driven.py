@@ -15,6 +15,7 @@ from layerlens.errors import ArgumentError
 from layerlens.recording.activations import UnknownLayerError
 from layerlens.recording.boxes import Box
 from layerlens.recording.pictures import PICTURES, save
+from layerlens.recording.shown import samples_html, unit_html
 from layerlens.records import LayerInfo
 
 __all__ = ["LayerTop", "TopSamples", "TopUnit", "UnitAcross"]
@@ -215,6 +216,10 @@ class TopUnit:
             lines.append(f"  {value:10.4g}  id {one}  at {tuple(map(int, place))}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        facts = [f"the {len(self)} strongest of {self.n_samples:,} samples by {self.reduce}"]
+        return unit_html(self, f"TopUnit {self.title}", [*facts, *self.notes])
+
     def plot(self, **options: Any) -> Any:
         """Draw input, map and crop of each sample; return the matplotlib Figure.
 
@@ -279,6 +284,9 @@ class TopSamples(Mapping[tuple[str, int], TopUnit]):
             k = layer.values.shape[1]
             lines.append(f"  {layer.info.title}  {len(layer.channels)} channels, {k} samples each")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return samples_html(self)
 
     @classmethod
     def merge(cls, parts: Sequence[Self]) -> Self:
@@ -350,6 +358,10 @@ class UnitAcross:
 
     def __len__(self) -> int:
         return len(self.maps)
+
+    def _repr_html_(self) -> str:
+        count = f"{len(self)} image{'s' * (len(self) != 1)}"
+        return unit_html(self, f"UnitAcross {self.title}", [count])
 
     def plot(self, **options: Any) -> Any:
         """Draw each image and the unit's map below it; return the matplotlib Figure.

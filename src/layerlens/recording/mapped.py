@@ -15,6 +15,7 @@ from layerlens.errors import ArgumentError
 from layerlens.recording.activations import UnknownLayerError
 from layerlens.recording.boxes import Box
 from layerlens.recording.pictures import PICTURES, save
+from layerlens.recording.shown import maps_html
 from layerlens.records import LayerInfo
 
 __all__ = ["ActivationMaps", "LayerMaps"]
@@ -106,6 +107,9 @@ class LayerMaps:
             f"{self.info.title}  {len(self)} x {len(self.channels)} of {self.n_channels} channels, "
             f"{size}, {self.layout}, {self.dtype}"
         )
+
+    def _repr_html_(self) -> str:
+        return maps_html({self.name: self}, f"LayerMaps {self.info.title}")
 
     def sheet(self, sample: int = 0, *, scale: str = "layer", gamma: float = 1.0) -> Array:
         """Return one picture of all the maps, ceil(sqrt(n)) wide, with gaps of one pixel.
@@ -259,6 +263,5 @@ class ActivationMaps(Mapping[str, LayerMaps]):
         """
         return save("maps", self, path, **options)
 
-    def _repr_png_(self) -> bytes:
-        png: bytes = PICTURES.factory("maps").png(self)  # type: ignore[attr-defined]
-        return png
+    def _repr_html_(self) -> str:
+        return maps_html(self, f"ActivationMaps of {self.model}", self)

@@ -18,6 +18,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from layerlens._pixels import as_image, number
 from layerlens.errors import ArgumentError
 from layerlens.sinks._atomic import AtomicFile
 from layerlens.sinks._text import Ruler, printable
@@ -229,30 +230,6 @@ class Picture:
 _PNG = {"Software": None}
 
 
-def as_image(values: Array) -> Array:
-    """Return one input as something to look at.
-
-    Parameters
-    ----------
-    values : ndarray of shape (C, ...)
-        One or three channels, two axes of places (of three, the middle plane; of one, a line).
-
-    Returns
-    -------
-    ndarray of shape (H, W, 3), from 0 to 1
-        Scaled from its own minimum and maximum; of channels other than three, the mean.
-    """
-    image = np.nan_to_num(values.astype(np.float32))
-    if image.ndim == 2:
-        image = image[:, None]
-    while image.ndim > 3:
-        image = image[:, image.shape[1] // 2]
-    if len(image) != 3:
-        image = np.repeat(image.mean(0, keepdims=True), 3, axis=0)
-    low, high = float(image.min()), float(image.max())
-    return np.moveaxis((image - low) / (high - low or 1.0), 0, -1)
-
-
 def over(image: Array, values: Array, most: float, cmap: Colormap, signed: bool) -> Array:
     """Return a map laid over the grey picture of its input, stretched to it.
 
@@ -278,11 +255,3 @@ def over(image: Array, values: Array, most: float, cmap: Colormap, signed: bool)
     grey = 0.35 + 0.65 * image.mean(-1, keepdims=True)
     blended: Array = grey * (1 - strength) + colors * strength
     return blended
-
-
-def number(value: float) -> str:
-    """Write a number in few characters."""
-    if not np.isfinite(value):
-        return str(value)
-    text = f"{value:.3g}"
-    return text.replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from layerlens.sinks._png import encode_png
+from layerlens._pixels import encode_png
 
 __all__ = ["PER_SHEET", "Sprites", "shrink", "sprites"]
 

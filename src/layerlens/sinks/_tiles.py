@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from layerlens.sinks._canvas import Canvas, as_image
+from layerlens._pixels import liveliest, plane_of, seen_in
+from layerlens.sinks._canvas import Canvas
 
 __all__ = ["about_boxes", "cropped", "fitted", "liveliest", "outline", "plane_of", "seen_in"]
 
@@ -31,34 +31,6 @@ def about_boxes(unit: Any) -> list[str]:
             "that of the strongest place. "
         )
     return said
-
-
-def seen_in(values: Array, box: Any | None) -> Array:
-    """Return an input as a picture; of a volume, the plane that varies most in the box.
-
-    Parameters
-    ----------
-    values : ndarray of shape (C, ...)
-        The input.
-    box : Box or None
-        What of it a place sees.
-
-    Returns
-    -------
-    ndarray of shape (H, W, 3)
-        As `as_image` does.
-    """
-    if values.ndim == 4:
-        start = 0 if box is None else box.start[0]
-        part = values if box is None else values[:, *box.slices]
-        values = values[:, start + liveliest(part)]
-    return as_image(values)
-
-
-def liveliest(volume: Array) -> int:
-    """Return which plane of an array of shape (C, D, H, W) varies most; the first of equals."""
-    planes = np.nan_to_num(volume.astype(np.float32)).swapaxes(0, 1)
-    return int(planes.reshape(len(planes), -1).std(1).argmax())
 
 
 def cropped(values: Array, box: Any) -> Array:
@@ -99,15 +71,3 @@ def _lies(
         return x, y, wide / columns, high
     unit = min(wide / columns, high / rows)
     return x + (wide - columns * unit) / 2, y + (high - rows * unit) / 2, unit, unit
-
-
-def plane_of(values: Array) -> Array:
-    """Return a map as rows and columns; of a volume, the plane in which it is strongest."""
-    values = values.astype(np.float32)
-    if values.ndim == 1:
-        return values[None]
-    while values.ndim > 2:
-        values = values[
-            np.nan_to_num(values, nan=-np.inf).max(tuple(range(1, values.ndim))).argmax()
-        ]
-    return values

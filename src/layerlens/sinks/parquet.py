@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from layerlens._pixels import encode_png
 from layerlens.embedding.table import axis_names, label_names
 from layerlens.plugins.extras import needed
 from layerlens.records import LayerEmbedding, RunInfo
 from layerlens.sinks._about import about
-from layerlens.sinks._png import encode_png
 from layerlens.sinks._whole import WholeFileSink
 
 __all__ = ["ParquetSink"]

@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from layerlens._pixels import encode_png, sprite
 from layerlens.embedding.table import axis_names, label_names, layer_table
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding
 from layerlens.sinks._about import about
 from layerlens.sinks._atomic import AtomicFolder
 from layerlens.sinks._events import scalar_event, tf_record, version_event
-from layerlens.sinks._png import encode_png, sprite
 from layerlens.sinks._whole import require_same_run
 
 __all__ = ["TensorBoardSink"]
