@@ -85,8 +85,9 @@ class RunInfo:
         Classes of the samples: integers or strings; -1 or ``""`` where one is not known.
     label_names : tuple of str or None
         Display names of integer classes ``0, 1, …``.
-    thumbnails : ndarray of shape (n_samples, height, width, 1 or 3), uint8, or None
-        Small pictures of the inputs.
+    thumbnails : array-like of shape (n_samples, height, width, 1 or 3), uint8, or None
+        Small pictures of the inputs. Those of a record on disk are read when they are indexed, or
+        all at once by ``np.asarray``; a result has them in memory up to 64 MiB.
     columns : mapping of str to ndarray of shape (n_samples,)
         Further facts of the samples.
     created : str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -108,6 +109,43 @@ def test_a_cluster_of_dask_draws_from_the_record_on_disk(tmp_path):
     assert os.getpid() not in workers
     for layer in alone:
         assert np.array_equal(alone[layer].coordinates, spread[layer].coordinates)
+
+
+@pytest.mark.slow
+# of its own way to start processes, and of files that it leaves open
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_ray_draws_from_the_record_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray")
+    from ray.util.joblib import register_ray
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+    acts = ll.Probe(model, store=tmp_path / "run.zarr").run(torch.randn(80, 8))
+    alone = ll.reduce(acts, WhereAmI)
+    root = str(Path(__file__).parents[2])  # where the workers find this module's reducer
+    ray.init(
+        num_cpus=2, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": root}},
+    )  # fmt: skip
+    try:
+        register_ray()
+        with joblib.parallel_config("ray", n_jobs=-1):
+            spread = ll.reduce(acts, WhereAmI)
+        with joblib.parallel_config("ray"):
+            asked = ll.reduce(acts, "pca", align="procrustes", n_jobs=2)
+    finally:
+        ray.shutdown()
+    assert os.getpid() not in processes(spread)
+    for layer in alone:
+        assert np.array_equal(alone[layer].coordinates, spread[layer].coordinates)
+    here = ll.reduce(acts, "pca", align="procrustes")
+    for layer in here:
+        np.testing.assert_allclose(
+            here[layer].coordinates, asked[layer].coordinates, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_rows_on_disk_are_not_sent(tmp_path):

@@ -43,10 +43,10 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         description=(
             "Write the page of a result (.npz) and open it in the browser. With --print: the run, "
             "and a table of its layers, in the terminal. Of a store (a folder that was recorded "
-            "to): how far it is, and its layers."
+            "to, or its URL): how far it is, and its layers."
         ),
     )
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=_place_of, metavar="FILE")
     parser.add_argument(
         "--print", action="store_true", dest="table", help="print a table; write and open nothing"
     )
@@ -65,7 +65,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 def _run(given: argparse.Namespace) -> int:
     from layerlens.embedding.embeddings import Embeddings
 
-    if given.file.is_dir():
+    if isinstance(given.file, str) or given.file.is_dir():
         return show_store(given.file, verify=given.verify)
     if given.file.suffix.lower() != ".npz":
         raise StoreError(
@@ -83,6 +83,11 @@ def _run(given: argparse.Namespace) -> int:
     if not _opened(path):
         print("No browser could be opened from here. The file needs no network: open it anywhere.")
     return 0
+
+
+def _place_of(text: str) -> Path | str:
+    """Return a path, or the URL of a store as it is: two slashes of a path are one."""
+    return text if "://" in text else Path(text)
 
 
 def _place(file: Path) -> Path:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["show_store"]
 
 
-def show_store(path: Path, *, verify: bool) -> int:
-    """Print what a store holds; with `verify`, read every file of it first."""
+def show_store(path: Path | str, *, verify: bool) -> int:
+    """Print what a store holds, in a folder or at a URL; with `verify`, read all files first."""
     from layerlens.recording.activations import Activations
 
     activations = Activations.open(path)
@@ -28,7 +28,7 @@ def show_store(path: Path, *, verify: bool) -> int:
     return 0
 
 
-def _head(path: Path, activations: Activations) -> list[str]:
+def _head(path: Path | str, activations: Activations) -> list[str]:
     meta, run = activations.meta, activations.run
     if meta["complete"]:
         state = f"complete, {run.n_samples:,} samples"

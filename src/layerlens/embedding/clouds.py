@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float32]
 
 _NAMED_AT_MOST = 5
+_KEPT_BYTES = 64 * 2**20
 # the square of a distance between two rows is at most four times the larger row's square
 _LARGEST_SQUARE = float(np.finfo(np.float32).max) / 8
 
@@ -160,7 +161,19 @@ def layer_clouds(
     run = getattr(activations, "run", None)
     if not isinstance(run, RunInfo):
         run = _run_of_plain_mapping(activations, sources)
+    run = _kept(run)
     return [_cloud(name, source, run) for name, source in sources.items()]
+
+
+def _kept(run: RunInfo) -> RunInfo:
+    """Return a run whose thumbnails are in memory, unless they are many.
+
+    A result may be looked at, and saved, when the record on disk is gone.
+    """
+    pictures: Any = run.thumbnails
+    if pictures is None or isinstance(pictures, np.ndarray) or pictures.nbytes > _KEPT_BYTES:
+        return run
+    return replace(run, thumbnails=np.asarray(pictures))
 
 
 def selected_layers(names: Sequence[str], wanted: str | Iterable[str] | None) -> list[str]:

@@ -262,7 +262,7 @@ class Activations(Mapping[str, LayerActivations]):
         return cls(layers, run, {"model": "arrays"})
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Activations:
+    def open(cls, path: str | os.PathLike[str] | Any) -> Activations:
         """Open what was recorded to disk; also while it is being written, or was interrupted.
 
         Nothing is read but what the record says of itself and of its samples; a layer's rows are
@@ -271,8 +271,11 @@ class Activations(Mapping[str, LayerActivations]):
 
         Parameters
         ----------
-        path : str or path-like
-            A folder that `Probe` wrote, with ``store=``.
+        path : str, path-like or obstore store
+            A folder that `Probe` wrote, with ``store=``; or a copy of it elsewhere: its URL
+            (``"s3://bucket/run.zarr"``, ``gs://``, ``az://``, ``https://``; credentials come from
+            the environment), or one of obstore's stores whose prefix it is. These need the extra
+            ``zarr``, and are read a chunk at a time.
 
         Returns
         -------
@@ -282,7 +285,10 @@ class Activations(Mapping[str, LayerActivations]):
         Raises
         ------
         StoreError
-            If there is no store, a damaged one, or one that a newer layerlens wrote.
+            If there is no store, a damaged one, one that a newer layerlens wrote, or it cannot be
+            reached.
+        PluginError
+            If obstore is needed, and not installed.
 
         Examples
         --------

@@ -14,6 +14,7 @@ from layerlens.recording.activations import Activations, LayerActivations
 from layerlens.recording.rows import RowSource
 from layerlens.recording.samples import Annotation, Samples
 from layerlens.recording.storage.resume import differences
+from layerlens.recording.thumbs import JoinedThumbnails, Thumbnails
 from layerlens.records import RunInfo
 
 __all__ = ["merged"]
@@ -106,10 +107,15 @@ def merged(
     _check(parts, ids_are_known=ids_are_known)
     samples = Samples()
     for part in parts:
-        samples.add(part.n_samples, Annotation(_facts(part), part.thumbnails))
+        samples.add(part.n_samples, Annotation(_facts(part)))
     facts = samples.facts()
     _, first = np.unique(facts["ids"], return_index=True)
-    thumbnails = samples.thumbnails()
+    shown = [(part.n_samples, part.thumbnails) for part in parts]
+    thumbnails: Any = None
+    if any(pictures is not None for _, pictures in shown):
+        thumbnails = JoinedThumbnails(shown, first)
+        if not any(isinstance(pictures, Thumbnails) for _, pictures in shown):
+            thumbnails = np.asarray(thumbnails)
     # where the sample of each row of all parts is in the whole; -1 where another part has it
     position = np.full(samples.count, -1)
     position[first] = np.arange(len(first))
@@ -127,7 +133,7 @@ def merged(
         ids=ids,
         labels=None if labels is None else labels[first],
         label_names=run.label_names,
-        thumbnails=None if thumbnails is None else thumbnails[first],
+        thumbnails=thumbnails,
         columns={k.removeprefix("column:"): v[first] for k, v in facts.items()},
         created=min(part.run.created for part in parts),
         versions=run.versions,

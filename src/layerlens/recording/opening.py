@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,14 @@ from layerlens.errors import StoreError
 from layerlens.recording.activations import Activations, LayerActivations
 from layerlens.recording.merging import merged
 from layerlens.recording.storage.arrays import ChunkCache, StoredArray
+from layerlens.recording.storage.bucket import Bucket, Source, is_url, source_of
 from layerlens.recording.storage.columns import THUMBNAILS, decoded
-from layerlens.recording.storage.files import DamagedStoreError, Folder
-from layerlens.recording.storage.shards import read_shards, shard_folder, shards_documents
+from layerlens.recording.storage.files import DamagedStoreError
+from layerlens.recording.storage.shards import read_shards, shard_name, shards_documents
 from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
 from layerlens.recording.storage.verify import verify
 from layerlens.recording.stored import info_of
+from layerlens.recording.thumbs import StoredThumbnails
 from layerlens.records import RunInfo
 
 __all__ = ["open_store", "verify_store"]
@@ -75,13 +76,13 @@ class StoredRows:
         return self
 
 
-def open_store(path: str | os.PathLike[str]) -> Activations:
+def open_store(path: Any) -> Activations:
     """Return the activations that a store holds by now; see `Activations.open`."""
-    folder = Folder(path)
+    folder = source_of(path)
     world_size = read_shards(folder)
     if world_size is None:
         return activations_of(folder, read_manifest(folder))
-    shards = [shard_folder(folder, rank) for rank in range(world_size)]
+    shards = [folder.below(shard_name(rank)) for rank in range(world_size)]
     manifests = [(one, read_manifest(one)) for one in shards if one.holds(ROOT)]
     parts = [activations_of(one, manifest) for one, manifest in manifests if manifest.rows]
     if not parts:
@@ -92,15 +93,19 @@ def open_store(path: str | os.PathLike[str]) -> Activations:
         complete=len(manifests) == world_size and all(one.complete for _, one in manifests),
     )
     whole.meta["store"] = str(folder.root)
-    whole.meta["stores"] = [str(folder.root)]
+    whole.meta["stores"] = [_reopened(folder)]
     return whole
 
 
-def activations_of(folder: Folder, manifest: Manifest) -> Activations:
+def activations_of(folder: Source, manifest: Manifest) -> Activations:
     """Return what a commit holds."""
     cache = ChunkCache()
     facts: dict[str, Array] = {}
+    thumbnails: Any = None
     for entry in manifest.samples:
+        if entry.name == THUMBNAILS:
+            thumbnails = StoredThumbnails(StoredArray(folder, entry, cache))
+            continue
         values = StoredArray(folder, entry).read(0, entry.rows)
         facts[entry.name] = decoded(values, entry.facts)
     ids, how = _ids(facts, manifest)
@@ -124,7 +129,7 @@ def activations_of(folder: Folder, manifest: Manifest) -> Activations:
         ids=ids,
         labels=facts.get("labels"),
         label_names=None if names is None else tuple(names),
-        thumbnails=facts.get(THUMBNAILS),
+        thumbnails=thumbnails if thumbnails is None or len(thumbnails) else None,
         columns={
             name.removeprefix("column:"): values
             for name, values in facts.items()
@@ -138,11 +143,18 @@ def activations_of(folder: Folder, manifest: Manifest) -> Activations:
         "skipped": dict(about.get("skipped", {})),
         "versions": dict(about.get("versions", {})),
         "store": str(folder.root),
-        "stores": [str(folder.root)],
+        "stores": [_reopened(folder)],
         "complete": manifest.complete,
         "ids": how,
     }
     return Activations(layers, run, meta)
+
+
+def _reopened(folder: Source) -> Any:
+    """Return what `open_store` opens the same with."""
+    if isinstance(folder, Bucket) and not is_url(folder.root):
+        return folder.objects
+    return str(folder.root)
 
 
 def _ids(facts: dict[str, Array], manifest: Manifest) -> tuple[Array, str]:
@@ -163,9 +175,9 @@ def _ids(facts: dict[str, Array], manifest: Manifest) -> tuple[Array, str]:
     return order * int(world_size) + int(manifest.spec["rank"]), "order"
 
 
-def verify_store(path: str | os.PathLike[str]) -> int:
+def verify_store(path: Any) -> int:
     """Check every file of a store; return how many, or raise a `StoreError` that names them."""
-    folder = Folder(path)
+    folder = source_of(path)
     world_size = read_shards(folder)
     count, problems = verify(folder) if world_size is None else _verify_shards(folder, world_size)
     if problems:
@@ -179,7 +191,7 @@ def verify_store(path: str | os.PathLike[str]) -> int:
     return count
 
 
-def _verify_shards(folder: Folder, world_size: int) -> tuple[int, list[tuple[str, str]]]:
+def _verify_shards(folder: Source, world_size: int) -> tuple[int, list[tuple[str, str]]]:
     """Check the files of all ranks that there are."""
     problems = []
     documents = shards_documents(world_size)
@@ -191,7 +203,7 @@ def _verify_shards(folder: Folder, world_size: int) -> tuple[int, list[tuple[str
         except DamagedStoreError as error:
             problems.append((error.files[0], str(error)))
     for rank in range(world_size):
-        shard = shard_folder(folder, rank)
+        shard = folder.below(shard_name(rank))
         if shard.holds(ROOT):
             files, found = verify(shard)
             count += files

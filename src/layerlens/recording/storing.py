@@ -10,9 +10,10 @@ from typing import Any
 
 from layerlens.errors import ArgumentError, StoreError
 from layerlens.recording.arguments import parse_size
+from layerlens.recording.storage.bucket import is_url
 from layerlens.recording.storage.files import Folder
 from layerlens.recording.storage.resume import check_end, differences
-from layerlens.recording.storage.shards import begin_shard, read_shards, shard_folder
+from layerlens.recording.storage.shards import begin_shard, read_shards, shard_name
 from layerlens.recording.storage.sizes import BUFFER
 from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
 from layerlens.recording.storage.writer import StoreWriter
@@ -42,7 +43,7 @@ class Store:
     Raises
     ------
     ArgumentError
-        If `buffer` is no size, or below 1 MiB.
+        If `buffer` is no size, or below 1 MiB, or `path` is a URL.
     """
 
     path: str | os.PathLike[str]
@@ -52,6 +53,11 @@ class Store:
     def __post_init__(self) -> None:
         object.__setattr__(self, "buffer", parse_size("buffer", self.buffer, least=_LEAST))
         object.__setattr__(self, "path", os.fspath(self.path))
+        if is_url(str(self.path)):
+            raise ArgumentError(
+                f"store={self.path!r} is a URL, and recording is to a folder: record to one, copy "
+                "it there, and read the copy with Activations.open"
+            )
 
     @classmethod
     def of(cls, given: Any) -> Store | None:
@@ -121,7 +127,7 @@ class StoredRun:
         self._ranks = ranks
         self.folder = self._whole
         if ranks is not None:
-            self.folder = shard_folder(self._whole, ranks[0])
+            self.folder = self._whole.below(shard_name(ranks[0]))
             spec = {**spec, "rank": ranks[0], "world_size": ranks[1]}
         self._buffer = int(store.buffer)
         self._spec = spec

@@ -157,7 +157,8 @@ class NpzSink:
             raise StoreError(f"no layer came, so there is nothing to write to {str(self.path)!r}")
         self._put("run/ids", run.ids, "the run")
         self._put("run/labels", run.labels, "the run")
-        self._put("run/thumbnails", run.thumbnails, "the run")
+        pictures = None if run.thumbnails is None else np.asarray(run.thumbnails)
+        self._put("run/thumbnails", pictures, "the run")
         for number, (name, column) in enumerate(run.columns.items()):
             self._put(f"run/columns/{number}", column, f"the column {name!r}")
         content = {

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerlens.recording.storage.bucket import Source
 from layerlens.recording.storage.crc32c import crc32c
-from layerlens.recording.storage.files import DamagedStoreError, Folder
+from layerlens.recording.storage.files import DamagedStoreError
 from layerlens.recording.storage.tree import TEXT, Entry
 
 __all__ = ["ChunkCache", "StoredArray", "encode_text"]
@@ -56,7 +57,7 @@ class StoredArray:
 
     Parameters
     ----------
-    folder : Folder
+    folder : Folder or Bucket
         The store.
     entry : Entry
         Which array.
@@ -64,7 +65,7 @@ class StoredArray:
         Shared with others.
     """
 
-    def __init__(self, folder: Folder, entry: Entry, cache: ChunkCache | None = None) -> None:
+    def __init__(self, folder: Source, entry: Entry, cache: ChunkCache | None = None) -> None:
         self.folder = folder
         self.entry = entry
         self._cache = ChunkCache() if cache is None else cache
@@ -142,7 +143,7 @@ class StoredArray:
                 yield number, error
 
 
-def _checked(folder: Folder, entry: Entry, name: str) -> memoryview:
+def _checked(folder: Source, entry: Entry, name: str) -> memoryview:
     """Return what a chunk's file holds before its checksum."""
     size = None if entry.dtype == TEXT else entry.chunk * entry.row_bytes + 4
     raw = memoryview(folder.read(name, size=size))

@@ -15,12 +15,12 @@ from typing import Any
 
 from layerlens.errors import StoreError
 
-__all__ = ["TEMPORARY", "DamagedStoreError", "Folder"]
+__all__ = ["MAX_FILE", "TEMPORARY", "DamagedStoreError", "Folder"]
 
 TEMPORARY = ".tmp"
 """How the name of a file ends that is not whole yet."""
 
-_MAX_FILE = 1 << 30
+MAX_FILE = 1 << 30
 
 # Windows has no O_NOFOLLOW, and elsewhere all files are binary
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -59,6 +59,19 @@ class Folder:
     def path(self, name: str) -> str:
         """Return the whole path of a file, for messages too."""
         return str(self.root / name)
+
+    def below(self, name: str) -> Folder:
+        """Return a store that lies in this one."""
+        return Folder(self.root / name, sync=self.sync)
+
+    def why_no_store(self, name: str) -> str:
+        """Return why there is no store here, given that a file is missing."""
+        path = str(self.root)
+        if not self.root.exists():
+            return f"there is no store at {path!r}"
+        if not self.root.is_dir():
+            return f"{path!r} is a file, and a store is a folder"
+        return f"{path!r} is a folder without {name!r}, and so no store"
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -171,7 +184,7 @@ class Folder:
         """Tell whether a name leads elsewhere."""
         return (self.root / name).is_symlink()
 
-    def read(self, name: str, *, size: int | None = None, limit: int = _MAX_FILE) -> bytes:
+    def read(self, name: str, *, size: int | None = None, limit: int = MAX_FILE) -> bytes:
         """Read a whole file: a regular one, and no link.
 
         Parameters

@@ -8,20 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from layerlens.errors import StoreError
+from layerlens.recording.storage.bucket import Source
 from layerlens.recording.storage.crc32c import crc32c
 from layerlens.recording.storage.files import Folder
 from layerlens.recording.storage.tree import ROOT, VERSION, dump, group_json, read_own
 
-__all__ = ["begin_shard", "read_shards", "shard_folder", "shards_documents"]
+__all__ = ["begin_shard", "read_shards", "shard_name", "shards_documents"]
 
 SHARDS = "layerlens shards"
 _GROUP = "shards"
 _MOST = 100_000
 
 
-def shard_folder(folder: Folder, rank: int) -> Folder:
-    """Return the folder that one rank writes to."""
-    return Folder(folder.root / _GROUP / f"S{rank:05d}", sync=folder.sync)
+def shard_name(rank: int) -> str:
+    """Return the name of the folder that one rank writes to."""
+    return f"{_GROUP}/S{rank:05d}"
 
 
 def shards_documents(world_size: int) -> dict[str, bytes]:
@@ -65,7 +66,7 @@ def begin_shard(folder: Folder, rank: int, world_size: int) -> None:
             folder.write(name, content, beside=f".{rank}")
 
 
-def read_shards(folder: Folder) -> int | None:
+def read_shards(folder: Source) -> int | None:
     """Return of how many ranks a store is, or None where it is of one process.
 
     Raises

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from layerlens.errors import StoreError
+from layerlens.recording.storage.bucket import Source
 from layerlens.recording.storage.crc32c import crc32c
-from layerlens.recording.storage.files import Folder
 
 __all__ = [
     "DTYPES",
@@ -260,7 +260,7 @@ def _checksum(own: Mapping[str, Any], consolidated: Any) -> str:
     return f"crc32c {crc32c(dump([covered, consolidated])):08x}"
 
 
-def read_own(folder: Folder, kind: str) -> dict[str, Any] | None:
+def read_own(folder: Source, kind: str) -> dict[str, Any] | None:
     """Return the ``layerlens`` attributes of a root whose checksum holds, or None.
 
     None is returned where they are of another format than `kind`, which the caller may try next.
@@ -271,7 +271,7 @@ def read_own(folder: Folder, kind: str) -> dict[str, Any] | None:
         If there is no store, a damaged one, or one of a newer layerlens.
     """
     if not folder.holds(ROOT):
-        raise StoreError(_no_store(folder))
+        raise StoreError(folder.why_no_store(ROOT))
     raw = folder.read(ROOT, limit=_MAX_METADATA)
     try:
         document = json.loads(raw)
@@ -296,7 +296,7 @@ def read_own(folder: Folder, kind: str) -> dict[str, Any] | None:
     return dict(own) if own_format == kind else None
 
 
-def read_manifest(folder: Folder) -> Manifest:
+def read_manifest(folder: Source) -> Manifest:
     """Read the commit of a store.
 
     Raises
@@ -311,15 +311,6 @@ def read_manifest(folder: Folder) -> Manifest:
         return _manifest(own)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise folder.damaged(ROOT, f"it says what cannot be: {error}") from error
-
-
-def _no_store(folder: Folder) -> str:
-    path = str(folder.root)
-    if not folder.root.exists():
-        return f"there is no store at {path!r}"
-    if not folder.root.is_dir():
-        return f"{path!r} is a file, and a store is a folder"
-    return f"{path!r} is a folder without {ROOT!r}, and so no store"
 
 
 def _entry(about: Mapping[str, Any]) -> Entry:

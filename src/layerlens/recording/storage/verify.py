@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from layerlens.recording.storage.arrays import StoredArray
-from layerlens.recording.storage.files import DamagedStoreError, Folder
+from layerlens.recording.storage.bucket import Source
+from layerlens.recording.storage.files import DamagedStoreError
 from layerlens.recording.storage.tree import GROUPS, ROOT, dump, group_json, read_manifest
 
 __all__ = ["verify"]
 
 
-def verify(folder: Folder) -> tuple[int, list[tuple[str, str]]]:
+def verify(folder: Source) -> tuple[int, list[tuple[str, str]]]:
     """Read all files that the last commit names.
 
     Returns
