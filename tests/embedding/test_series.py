@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import sklearn.manifold
 
+import layerlens as ll
 from layerlens.embedding.align import motion
-from layerlens.embedding.descent import Phase
-from layerlens.embedding.series import SCHEDULE, SCHEDULE_OF_FEW, Link, schedule_for
+from layerlens.embedding.descent import Anchor, Phase
+from layerlens.embedding.series import SCHEDULE, SCHEDULE_OF_FEW, Link, _together, schedule_for
 from layerlens.reducers.series_tsne import SeriesTSNE
 
 
@@ -119,7 +120,7 @@ def test_without_coupling_a_layer_is_as_it_is_alone_from_the_same_start(lenet_la
 
 
 def test_points_are_held_by_a_power_of_what_is_shared():
-    between = Link(np.array([0, 0.5, 1], np.float32))
+    between = Link((0, 1), np.array([0, 0.5, 1], np.float32))
     weights = between.weights(Phase(1, 1, 0.8, 1, coupling=0.3, power=4), 2.0)
     assert weights == pytest.approx([0, 0.0125, 0.2])
 
@@ -127,3 +128,93 @@ def test_points_are_held_by_a_power_of_what_is_shared():
 def test_few_samples_have_a_schedule_of_their_own():
     assert schedule_for(300) is SCHEDULE_OF_FEW
     assert schedule_for(5000) is SCHEDULE
+
+
+# --- depth and training steps --------------------------------------------------------------------
+
+
+def test_one_spring_for_several_pulls_as_they_do():
+    rng = np.random.default_rng(0)
+    anchors = [
+        Anchor(rng.normal(size=(2, 50)).astype(np.float32), rng.random(50).astype(np.float32))
+        for _ in range(4)
+    ]
+    for anchor in anchors:
+        anchor.weights[:3] = 0
+    points = rng.normal(size=(2, 50)).astype(np.float32)
+    one = _together(anchors)
+    pull = sum(anchor.weights * (points - anchor.points) for anchor in anchors)
+    np.testing.assert_allclose(one.weights * (points - one.points), pull, atol=1e-5)
+    assert np.isfinite(one.points).all() and not one.weights[:3].any()
+
+
+def test_each_next_to_each_is_what_a_series_is_without_pairs(lenet_layers):
+    layers = list(lenet_layers[0].values())[1:5]
+    plain = SeriesTSNE().fit_transform_series(layers)
+    named = SeriesTSNE().fit_transform_series(layers, pairs=[(0, 1), (1, 2), (2, 3)])
+    np.testing.assert_array_equal(plain, named)
+
+
+def test_pairs_say_who_holds_whom(lenet_layers):
+    first, second, *_ = list(lenet_layers[0].values())[2:]
+    layers = [first, second, first, second]
+    apart = SeriesTSNE().fit_transform_series(layers, pairs=[(0, 1), (2, 3)])
+    held = SeriesTSNE().fit_transform_series(layers, pairs=[(0, 1), (2, 3), (0, 2), (1, 3)])
+    # all start alike, so that two that are alike stay so in any case; what is held moves less
+    assert motion(held[2], held[0]) <= motion(apart[2], apart[0]) + 1e-6
+    four = SeriesTSNE().fit_transform_series([first] * 5, pairs=[(0, i) for i in range(1, 5)])
+    assert all(np.isfinite(picture).all() for picture in four)
+
+
+def test_a_layer_without_a_picture_is_held_by_nobody(lenet_layers):
+    first, second, *_ = list(lenet_layers[0].values())[2:]
+    dot = np.zeros_like(first)
+    pictures = SeriesTSNE().fit_transform_series(
+        [first, dot, second], pairs=[(0, 1), (1, 2), (0, 2)]
+    )
+    beside = SeriesTSNE().fit_transform_series([first, second])
+    np.testing.assert_array_equal(pictures[0], beside[0])
+    np.testing.assert_array_equal(pictures[2], beside[1])
+
+
+class Timeline(dict):
+    """Two layers at two steps, and the run that says so."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        steps = [(name, step) for step in (0, 10) for name in "ab"]
+        infos = {
+            f"{n}@{s}": ll.LayerInfo(f"{n}@{s}", "Linear", 4, 4, (4,), step=s) for n, s in steps
+        }
+        super().__init__({name: rng.normal(size=(30, 4)).astype(np.float32) for name in infos})
+        self.run = ll.RunInfo(layers=infos, ids=np.arange(30))
+
+
+def test_reduce_names_the_neighbours_along_depth_and_steps(monkeypatch):
+    given = []
+
+    def fit(self, layers, y=None, *, neighbors=None, pairs=None):
+        given.append(pairs)
+        return [np.asarray(layer)[:, :2] for layer in layers]
+
+    monkeypatch.setattr(SeriesTSNE, "fit_transform_series", fit)
+    ll.reduce(Timeline(), "series-tsne")
+    assert sorted(given[0]) == [(0, 1), (0, 2), (1, 3), (2, 3)]
+    # a depth alone is a chain, as ever
+    ll.reduce(dict(Timeline().items()), "series-tsne")
+    assert given[1] is None
+
+
+def test_a_reducer_without_pairs_gets_neighbours_next_to_each_other():
+    seen = []
+
+    class Other(SeriesTSNE):
+        def fit_transform_series(self, layers, y=None):
+            seen.extend(np.asarray(layer) for layer in layers)
+            return [np.asarray(layer)[:, :2] for layer in layers]
+
+    line = Timeline()
+    embeddings = ll.reduce(line, Other, align=True)
+    order = [[np.array_equal(one, rows) for rows in line.values()].index(True) for one in seen]
+    assert order == [0, 1, 3, 2]
+    assert list(embeddings) == list(line)

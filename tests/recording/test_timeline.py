@@ -270,3 +270,151 @@ def test_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
         timeline.save(tmp_path / "t.pt")
     assert [path.name for path in tmp_path.iterdir()] == ["t.pt"]
     assert (tmp_path / "t.pt").read_bytes() == before
+
+
+# --- on disk -------------------------------------------------------------------------------------
+
+
+def whole_timeline(steps=13):
+    model = network()
+    whole = timeline_of(model)
+    whole.record()
+    torch.manual_seed(5)
+    Training(whole, model).run(steps)
+    return whole.activations
+
+
+def assert_same(found, wanted):
+    assert list(found) == list(wanted)
+    for name, layer in wanted.items():
+        np.testing.assert_array_equal(found[name], layer)
+        assert found[name].info == layer.info
+    np.testing.assert_array_equal(found.labels, wanted.labels)
+
+
+def test_a_timeline_on_disk_is_that_in_memory_and_holds_no_rows(tmp_path):
+    model = network()
+    timeline = timeline_of(model, store=tmp_path / "line")
+    timeline.record()
+    torch.manual_seed(5)
+    Training(timeline, model).run(13)
+    assert_same(timeline.activations, whole_timeline())
+    assert all(layer.source.on_disk for layer in timeline.activations.values())
+    assert sorted(path.name for path in (tmp_path / "line").iterdir()) == [
+        *(f"{step:09d}.zarr" for step in (0, 4, 8, 12)),
+        "timeline.json",
+    ]
+    opened = ll.Timeline.open(tmp_path / "line")
+    assert_same(opened, whole_timeline())
+    assert opened.meta["steps"] == [0, 4, 8, 12]
+    assert opened.verify() == timeline.activations.verify() > 8
+    assert len(ll.reduce(opened, "pca")) == 8
+
+
+def test_a_resumed_training_goes_on_with_what_lies_on_disk(tmp_path):
+    model = network()
+    timeline = timeline_of(model, store=tmp_path / "line")
+    timeline.record()
+    torch.manual_seed(5)
+    training = Training(timeline, model)
+    training.run(6)
+    kept = [state_of(model), copy.deepcopy(training.optimizer.state_dict()), torch.get_rng_state()]
+    timeline.save(tmp_path / "timeline.pt")
+    assert (tmp_path / "timeline.pt").stat().st_size < 2000
+    training.run(4)  # lost in the crash: step 8 is recorded, and will be again
+
+    model = network()
+    model.load_state_dict(kept[0])
+    again = timeline_of(model, store=tmp_path / "line")
+    assert again.steps == [0, 4, 8] and again.count == 8
+    again.load(tmp_path / "timeline.pt")
+    assert again.steps == [0, 4] and again.count == 6
+    training = Training(again, model)
+    training.optimizer.load_state_dict(kept[1])
+    torch.set_rng_state(kept[2])
+    training.run(7)
+    assert_same(again.activations, whole_timeline())
+    assert_same(ll.Timeline.open(tmp_path / "line"), whole_timeline())
+
+
+def test_a_step_that_is_broken_off_is_none(tmp_path):
+    model = network()
+    timeline = timeline_of(model, store=tmp_path / "line")
+    timeline.record()
+
+    def fails(model, batch):
+        model(batch[0])
+        raise RuntimeError("no memory left")
+
+    timeline._forward = fails
+    timeline.count = 4
+    with pytest.raises(RuntimeError, match="no memory left"):
+        timeline.record()
+    with pytest.raises(RuntimeError, match="no memory left"):
+        timeline.count = 0
+        timeline.record()  # and what was there stays
+    again = timeline_of(model, store=tmp_path / "line")
+    assert again.steps == [0]
+    again.count = 4
+    again.record()
+    assert again.steps == [0, 4] and len(again.activations["0@4"]) == 60
+
+
+def test_a_step_recorded_again_takes_the_place_of_the_first(tmp_path):
+    model = network()
+    timeline = timeline_of(model, store=tmp_path / "line", layers="0")
+    timeline.record()
+    before = np.array(timeline.activations["0@0"])
+    with torch.no_grad():
+        model[0].bias += 1
+    timeline.record()
+    np.testing.assert_allclose(ll.Timeline.open(tmp_path / "line")["0@0"], before + 1, atol=1e-5)
+
+
+def test_what_does_not_go_together_is_refused(tmp_path):
+    model = network()
+    timeline = timeline_of(model, store=tmp_path / "line")
+    with pytest.raises(ll.StoreError, match="there is no timeline"):
+        ll.Timeline.open(tmp_path / "line")
+    timeline.record()
+    with pytest.raises(ll.StoreError, match="dtype was 'float32' and is 'float16'"):
+        timeline_of(model, store=tmp_path / "line", dtype="float16")
+    with pytest.raises(ll.StoreError, match=r"make the Timeline with store="):
+        timeline_of(model).load_state_dict(timeline.state_dict())
+    in_memory = timeline_of(model)
+    in_memory.record()
+    with pytest.raises(ll.StoreError, match=r"make the Timeline without store="):
+        timeline.load_state_dict(in_memory.state_dict())
+    other = timeline_of(model, store=tmp_path / "other")
+    with pytest.raises(ll.StoreError, match=r"does not hold the steps \[0\]"):
+        other.load_state_dict(timeline.state_dict())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ll.StoreError, match=r"is no timeline: it has no timeline\.json"):
+        timeline_of(model, store=tmp_path / "mine")
+    (tmp_path / "line" / "timeline.json").write_text('{"format": 1}')
+    with pytest.raises(ll.StoreError, match="is damaged"):
+        timeline_of(model, store=tmp_path / "line")
+    (tmp_path / "line" / "timeline.json").write_text('{"format": 9, "steps": [], "how": {}}')
+    with pytest.raises(ll.StoreError, match="update it"):
+        timeline_of(model, store=tmp_path / "line")
+
+
+def test_other_samples_are_refused_before_they_are_listed(tmp_path):
+    timeline = timeline_of(network(), store=tmp_path / "line")
+    timeline.record()
+    x, y = data()
+    other = ll.Timeline(network(), (x[:30], y[:30]), nn.Linear, every=4, store=tmp_path / "line")
+    other.count = 4
+    with pytest.raises(ll.ShapeError, match="30 samples"):
+        other.record()
+    assert list(ll.Timeline.open(tmp_path / "line").meta["steps"]) == [0]
+
+
+def test_the_first_of_many_processes_records_the_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    timeline = timeline_of(network(), store=tmp_path / "line")
+    timeline.record()
+    opened = ll.Timeline.open(tmp_path / "line")
+    assert opened.ids.tolist() == list(range(60)) and len(opened["0@0"]) == 60

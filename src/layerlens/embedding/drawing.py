@@ -109,9 +109,13 @@ class Drawer:
                 f"same samples in every layer; choose layers that have all samples"
             )
         if series and same and not self._in_blocks and (self._warm or one_frame):
-            path = Grid(clouds).path()
-            along = list(self._in_one_series([clouds[at] for at in path]))
-            drawn = iter([along[path.index(at)] for at in range(len(clouds))])
+            grid = Grid(clouds)
+            if grid.has_steps and accepts(made.fit_transform_series, "pairs"):
+                drawn = self._in_one_series(clouds, pairs=grid.pairs())
+            else:
+                path = grid.path()
+                along = list(self._in_one_series([clouds[at] for at in path]))
+                drawn = iter([along[path.index(at)] for at in range(len(clouds))])
         else:
             drawn = self._one_by_one(clouds)
         for picture in drawn:
@@ -161,10 +165,10 @@ class Drawer:
             cloud.cache.update(cache)
             yield picture
 
-    def _in_one_series(self, clouds: Sequence[LayerCloud]) -> Iterator[Picture]:
+    def _in_one_series(self, clouds: Sequence[LayerCloud], **keywords: Any) -> Iterator[Picture]:
         name = self._make.name
         reducer = self._make()
-        keywords = self._labels_of(clouds[0])
+        keywords.update(self._labels_of(clouds[0]))
         began = time.perf_counter()
         if accepts(reducer.fit_transform_series, "neighbors"):
             found = [

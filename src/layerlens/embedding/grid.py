@@ -65,11 +65,17 @@ class Grid:
             return None
         return self._at.get(Place(self._before[place.step], place.layer))
 
+    def pairs(self) -> list[tuple[int, int]]:
+        """Return which pictures are next to each other, along the depth and along the steps."""
+        before = (self.layer_before, self.step_before)
+        found = ((find(at), at) for at in range(len(self.places)) for find in before)
+        return [(earlier, at) for earlier, at in found if earlier is not None]
+
     def path(self) -> list[int]:
         """Return an order in which every two neighbours of the series are next to each other.
 
-        Down the layers of a step and up those of the next, so that a reducer which couples each
-        picture to the one before and after it couples along both axes.
+        Down the layers of a step and up those of the next: for a reducer that couples each picture
+        to the one before and after it, and not to others.
         """
         order: list[int] = []
         row: list[int] = []

@@ -85,10 +85,13 @@ class Link:
 
     Parameters
     ----------
+    ends : tuple of (int, int)
+        Numbers of the layers.
     shared : ndarray of shape (n_samples,), float32
         Share of a sample's neighbours that it has in both.
     """
 
+    ends: tuple[int, int]
     shared: Matrix
 
     def weights(self, phase: Phase, strength: float) -> Matrix:
@@ -131,9 +134,9 @@ def optimise(
     Parameters
     ----------
     layers : sequence of SeriesLayer
-        In depth order, of the same samples.
+        Of the same samples.
     links : sequence of Link
-        One between each two neighbours.
+        One between each two neighbours, along the depth and whatever other axis there is.
     schedule : sequence of Phase
     theta : float
         Opening angle of the treecode.
@@ -153,14 +156,14 @@ def optimise(
     descents = [Descent(layer.joint, layer.start, theta) for layer in layers]
     with ThreadPoolExecutor(max(1, min(threads, len(layers)))) as pool:
         for phase in schedule:
-            coupled = phase.coupling * coupling > 0 and len(layers) > 1
+            coupled = phase.coupling * coupling > 0 and len(links) > 0
             held = [between.weights(phase, coupling) for between in links] if coupled else []
             stride = _STEPS_BETWEEN_EXCHANGES if coupled else phase.steps
             for done in range(0, phase.steps, stride):
                 steps = min(stride, phase.steps - done)
                 anchors: list[tuple[Anchor | None, Anchor | None]] = [(None, None)] * len(layers)
                 if coupled:
-                    anchors = _anchors(layers, descents, held)
+                    anchors = _anchors(layers, descents, links, held)
                 list(
                     pool.map(
                         lambda descent, around, p=phase, n=steps: descent.run(p, n, *around),
@@ -181,25 +184,37 @@ def optimise(
 def _anchors(
     layers: Sequence[SeriesLayer],
     descents: Sequence[Descent],
+    links: Sequence[Link],
     held: Sequence[Matrix],
 ) -> list[tuple[Anchor | None, Anchor | None]]:
-    """Say for each layer where its neighbours in depth are now."""
+    """Say for each layer where its neighbours are now: one, two, or one that stands for more."""
     now = [
         descent.points.copy() if layer.members is None else descent.points[:, layer.members]
         for layer, descent in zip(layers, descents, strict=True)
     ]
+    around: list[list[Anchor]] = [[] for _ in layers]
+    for between, weights in zip(links, held, strict=True):
+        for at, to in (between.ends, between.ends[::-1]):
+            chosen = layers[at].representatives
+            around[at].append(
+                Anchor(now[to], weights)
+                if chosen is None
+                else Anchor(np.ascontiguousarray(now[to][:, chosen]), weights[chosen])
+            )
+    pairs: list[tuple[Anchor | None, Anchor | None]] = []
+    for anchors in around:
+        if len(anchors) > 2:
+            anchors = [_together(anchors)]
+        above, below = [*anchors, None, None][:2]
+        pairs.append((above, below))
+    return pairs
 
-    def anchor(at: int, to: int, weights: Matrix) -> Anchor:
-        chosen = layers[at].representatives
-        if chosen is None:
-            return Anchor(now[to], weights)
-        return Anchor(np.ascontiguousarray(now[to][:, chosen]), weights[chosen])
 
-    last = len(layers) - 1
-    return [
-        (
-            anchor(at, at - 1, held[at - 1]) if at > 0 else None,
-            anchor(at, at + 1, held[at]) if at < last else None,
-        )
-        for at in range(len(layers))
-    ]
+def _together(anchors: Sequence[Anchor]) -> Anchor:
+    """Return the one spring that pulls as all do: at their mean, with their whole weight."""
+    weights: Matrix = np.stack([anchor.weights for anchor in anchors]).sum(axis=0)
+    pull = np.zeros_like(anchors[0].points)
+    for anchor in anchors:
+        pull += anchor.points * anchor.weights
+    mean = np.divide(pull, weights, out=anchors[0].points.copy(), where=weights > 0)
+    return Anchor(mean, weights)

@@ -99,7 +99,10 @@ class SupportsSeries(Protocol):
     A true attribute ``one_frame`` says that the axes of its pictures mean the same in every layer:
     they are then not laid on each other, and it may refuse layers of several widths. Where it
     takes a keyword ``neighbors`` it gets one pair of neighbours for each layer, as
-    `SupportsNeighbors` has them.
+    `SupportsNeighbors` has them. Where it takes a keyword ``pairs`` and the series has steps of a
+    training run too, it gets the numbers of the layers that are next to each other, along the
+    depth and along the steps, all layers of a step before those of the next; one that does not
+    gets the layers in an order in which neighbours are next to each other.
     """
 
     def fit_transform_series(self, layers: Sequence[Matrix], y: Any = None) -> Sequence[Any]:

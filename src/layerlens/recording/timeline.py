@@ -20,6 +20,7 @@ from layerlens.recording import feeding
 from layerlens.recording.activations import Activations, LayerActivations
 from layerlens.recording.probe import Probe
 from layerlens.recording.rows import Rows
+from layerlens.recording.steps import StepFolder
 from layerlens.records import LayerInfo, RunInfo
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Timeline:
         Record when the count of steps is a multiple of it, or one of these.
     readout, sketch, call, dtype, random_state
         See `Probe`. Sketches are the same in all steps, so that distances are comparable.
+    store : str, path-like or None, default None
+        A folder to record to, in place of memory; a checkpoint then holds the count alone. What
+        lies there from before a break is taken up. A new training wants a new folder, and one
+        process alone records to it.
     forward : callable, optional
         See `Probe.run`.
 
@@ -73,6 +78,8 @@ class Timeline:
         If `every` is neither, or an argument of `Probe`'s is wrong.
     RecordingError
         If there are no samples.
+    StoreError
+        If something else lies where `store` is, or a timeline recorded in another way.
 
     Examples
     --------
@@ -99,6 +106,7 @@ class Timeline:
         call: str = "each",
         dtype: str = "float32",
         forward: Callable[[nn.Module, Any], Any] | None = None,
+        store: str | os.PathLike[str] | None = None,
         random_state: int = 0,
     ) -> None:
         if isinstance(every, int | np.integer) and not isinstance(every, bool):
@@ -131,6 +139,50 @@ class Timeline:
         self._recorded: dict[int, dict[str, LayerActivations]] = {}
         self._run: RunInfo | None = None
         self._meta: dict[str, Any] = {}
+        self._store: StepFolder | None = None
+        if store is not None:
+            self._store = StepFolder(store)
+            self._store.agree(
+                {
+                    "model": type(model).__name__,
+                    **{name: str(self._options[name]) for name in ("sketch", "call", "dtype")},
+                    "readout": readout if isinstance(readout, str) else "of your own",
+                    "random_state": random_state,
+                }
+            )
+            self._take_up(self._store.open())
+            self.count = max(self.steps, default=0)
+
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> Activations:
+        """Return what a timeline recorded to a folder, without its model.
+
+        Parameters
+        ----------
+        path : str or path-like
+            What was given as ``store=``.
+
+        Returns
+        -------
+        Activations
+            As `activations`; rows are read when they are asked for.
+
+        Raises
+        ------
+        StoreError
+            If there is no timeline, or a damaged one.
+        RecordingError
+            If nothing is recorded yet.
+        """
+        if not Path(path).is_dir():
+            raise StoreError(f"there is no timeline at {str(path)!r}")
+        folder = StepFolder(path)
+        opened = folder.open()
+        first = next(iter(opened.values()), None)
+        run = None if first is None else first.run
+        meta = {} if first is None else _plain(first.meta)
+        recorded = {step: dict(acts) for step, acts in opened.items()}
+        return _series(recorded, run, meta, folder)
 
     @property
     def steps(self) -> list[int]:
@@ -168,7 +220,11 @@ class Timeline:
         ShapeError
             If there are other samples than at the first step.
         """
-        probe = Probe(self.model, **self._options)
+        options = dict(self._options)
+        if self._store is not None:
+            # of a training by many processes one records, and its record is the whole one
+            options |= {"store": self._store.begin(self.count), "rank": 0, "world_size": 1}
+        probe = Probe(self.model, **options)
         with _random_state_kept(self.model, seed=int(self._options["random_state"])):
             acts = probe.run(self._batches, forward=self._forward)
         run = replace(acts.run, layers={}, label_names=self._label_names)
@@ -179,7 +235,19 @@ class Timeline:
                 f"step {self.count} has {run.n_samples} samples and the first recorded step "
                 f"{self._run.n_samples}, or other ids: a timeline is of the same samples throughout"
             )
+        if self._store is not None:
+            acts = self._store.finish(self.count)
         self._recorded[self.count] = dict(acts)
+
+    def _take_up(self, opened: Mapping[int, Activations]) -> None:
+        """Go on from steps that lie on disk."""
+        self._recorded = {step: dict(acts) for step, acts in opened.items()}
+        first = next(iter(opened.values()), None)
+        if first is None:
+            self._run, self._meta = None, {}
+        else:
+            self._run = replace(first.run, layers={}, label_names=self._label_names)
+            self._meta = _plain(first.meta)
 
     @property
     def activations(self) -> Activations:
@@ -190,23 +258,7 @@ class Timeline:
         RecordingError
             If nothing is recorded yet.
         """
-        if self._run is None:
-            raise RecordingError(
-                "nothing is recorded yet: call timeline.record(), or timeline.step() as often as "
-                "every= says"
-            )
-        layers = {}
-        for step in self.steps:
-            for name, layer in self._recorded[step].items():
-                titled = f"{name}@{step}"
-                layers[titled] = LayerActivations(
-                    replace(layer.info, name=titled, step=step),
-                    Rows.of(np.asarray(layer)),
-                    ids=layer.ids,
-                    rows=layer.rows,
-                    sketch=layer.sketch,
-                )
-        return Activations(layers, self._run, {**self._meta, "steps": self.steps})
+        return _series(self._recorded, self._run, self._meta, self._store)
 
     def __repr__(self) -> str:
         steps = ", ".join(map(str, self.steps[:8])) + (", ..." if len(self.steps) > 8 else "")
@@ -221,7 +273,10 @@ class Timeline:
         """Return all that a resumed training needs, of tensors and plain types only.
 
         It goes into the training's checkpoint; ``torch.load(..., weights_only=True)`` reads it.
+        With a store it holds no records: which steps there were, and the count.
         """
+        if self._store is not None:
+            return {"format": _FORMAT, "count": self.count, "stored": self.steps, "recorded": {}}
         recorded = {
             step: {
                 name: {
@@ -248,22 +303,24 @@ class Timeline:
                 "versions": {str(k): str(v) for k, v in run.versions.items()},
             }
         )
-        meta = {name: value for name, value in self._meta.items() if _is_plain(value)}
         return {
             "format": _FORMAT,
             "count": self.count,
             "recorded": recorded,
             "run": facts,
-            "meta": meta,
+            "meta": _plain(self._meta),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state: its count and its records in place of those that are here.
 
+        With a store, steps that were recorded after the state are forgotten, and are recorded
+        again when training comes to them.
+
         Raises
         ------
         StoreError
-            If it is no state of a timeline, or of a newer layerlens.
+            If it is no state of a timeline, of a newer layerlens, or its records lie elsewhere.
         """
         if not isinstance(state, Mapping) or "recorded" not in state:
             raise StoreError("this is no state of a Timeline: it has no entry 'recorded'")
@@ -272,6 +329,16 @@ class Timeline:
                 f"this state of a Timeline has format {state['format']}, and this layerlens reads "
                 f"up to {_FORMAT}: update it"
             )
+        if ("stored" in state) != (self._store is not None):
+            raise StoreError(
+                "the records of this state lie in a store: make the Timeline with store=, the "
+                "folder that they lie in"
+                if self._store is None
+                else "this state holds its records itself: make the Timeline without store="
+            )
+        if self._store is not None:
+            self._go_back(self._store, state)
+            return
         facts = dict(state["run"])
         run = None
         if facts:
@@ -301,6 +368,19 @@ class Timeline:
                 )
         self.count = int(state["count"])
         self._run, self._recorded, self._meta = run, recorded, dict(state["meta"])
+
+    def _go_back(self, store: StepFolder, state: Mapping[str, Any]) -> None:
+        wanted = [int(step) for step in state["stored"]]
+        missing = [step for step in wanted if step not in store.steps]
+        if missing:
+            raise StoreError(
+                f"{str(store.root)!r} does not hold the steps {missing[:8]} of this state: it is "
+                "another timeline's, or files were lost"
+            )
+        if wanted != store.steps:
+            store.keep(wanted)
+        self._take_up(store.open())
+        self.count = int(state["count"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file, which appears whole or not at all."""
@@ -334,6 +414,37 @@ class Timeline:
         return self
 
 
+def _series(
+    recorded: Mapping[int, Mapping[str, LayerActivations]],
+    run: RunInfo | None,
+    meta: Mapping[str, Any],
+    folder: StepFolder | None,
+) -> Activations:
+    """Return all layers of the first step, then those of the next."""
+    if run is None:
+        raise RecordingError(
+            "nothing is recorded yet: call timeline.record(), or timeline.step() as often as "
+            "every= says"
+        )
+    layers = {}
+    for step in sorted(recorded):
+        for name, layer in recorded[step].items():
+            titled = f"{name}@{step}"
+            source = layer.source
+            layers[titled] = LayerActivations(
+                replace(layer.info, name=titled, step=step),
+                source if source.on_disk else Rows.of(np.asarray(layer)),
+                ids=layer.ids,
+                rows=layer.rows,
+                sketch=layer.sketch,
+            )
+    told = {**meta, "steps": sorted(recorded)}
+    if folder is not None:
+        told["store"] = str(folder.root)
+        told["stores"] = [str(folder.place(step)) for step in sorted(recorded)]
+    return Activations(layers, run, told)
+
+
 @contextmanager
 def _random_state_kept(model: nn.Module, seed: int | None = None) -> Iterator[None]:
     """Put the random state of the CPU, and of the devices of a model, back afterwards.
@@ -362,6 +473,10 @@ def _unpacked(values: Any) -> Any:
 
 def _as_array(values: Iterable[Any] | None) -> Array | None:
     return None if values is None else np.asarray(values)
+
+
+def _plain(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in meta.items() if _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:

@@ -126,6 +126,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         y: Any = None,
         *,
         neighbors: Sequence[Pair] | None = None,
+        pairs: Sequence[tuple[int, int]] | None = None,
     ) -> list[Matrix]:
         """Embed all layers.
 
@@ -138,6 +139,10 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         neighbors : sequence of pairs of ndarrays of shape (n_samples, k), optional
             Indices and distances of each layer's nearest others, nearest first, in place of a
             search.
+        pairs : sequence of pairs of int, optional
+            Numbers of the layers that hold each other, where that is not each the one before and
+            the one after it: in a series over depth and training steps, those next to each other
+            along both.
 
         Returns
         -------
@@ -167,10 +172,15 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         shown = [at for at, each in enumerate(prepared) if each.picture is None]
         if shown:
-            self._draw(prepared, shown)
+            self._draw(prepared, shown, pairs)
         return [each.picture for each in prepared if each.picture is not None]
 
-    def _draw(self, prepared: list[_Prepared], shown: list[int]) -> None:
+    def _draw(
+        self,
+        prepared: list[_Prepared],
+        shown: list[int],
+        pairs: Sequence[tuple[int, int]] | None,
+    ) -> None:
         n = prepared[0].n_samples
         if not numba_runs():
             self._draw_without_numba(prepared, shown)
@@ -192,8 +202,13 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     representatives=chosen,
                 )
             )
-        near = [prepared[at].nearest_samples() for at in shown]
-        links = [Link(shared_neighbors(a, b)) for a, b in itertools.pairwise(near)]
+        near = {at: prepared[at].nearest_samples() for at in shown}
+        place = {at: number for number, at in enumerate(shown)}
+        links = [
+            Link((place[a], place[b]), shared_neighbors(near[a], near[b]))
+            for a, b in (itertools.pairwise(shown) if pairs is None else pairs)
+            if a in place and b in place
+        ]
         pictures, divergences = optimise(
             layers,
             links,
