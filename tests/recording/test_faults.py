@@ -12,6 +12,7 @@ from tests.recording.models import Functional
 from torch import nn
 
 import layerlens as ll
+from layerlens.recording.samples import Samples
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,29 @@ def test_rows_can_be_read_from_another_thread_while_they_come_in():
         thread.join()
     assert not errors
     assert np.asarray(probe.activations["0"]).shape == (10_000, 8)
+
+
+def test_another_thread_sees_a_batch_in_all_layers_or_in_none(monkeypatch):
+    seen, readers = [], []
+    add = Samples.add
+
+    def watch(probe):
+        acts = probe.activations
+        seen.append({len(acts.ids), *(layer.shape[0] for layer in acts.values())})
+
+    def add_while_watched(samples, batch, annotation):
+        # every layer has its rows by now, and the samples are not counted yet
+        readers.append(threading.Thread(target=watch, args=(probe,)))
+        readers[-1].start()
+        readers[-1].join(0.1)
+        add(samples, batch, annotation)
+
+    with ll.Probe(mlp(), sketch=None) as probe:
+        probe.model(torch.ones(5, 4))
+        monkeypatch.setattr(Samples, "add", add_while_watched)
+        probe.model(torch.ones(5, 4))
+        readers[0].join()
+    assert seen == [{10}]
 
 
 def test_interrupt_caught_inside_the_block_counts_no_half_batch():

@@ -6,11 +6,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-__all__ = ["describe", "fingerprint"]
+from layerlens._version import __version__
+
+__all__ = ["fingerprint", "identity", "versions"]
 
 _WHOLE = 1 << 30  # bytes of weights that are hashed whole
 _SOME = 1 << 16  # values of each tensor of a larger model
@@ -41,7 +44,25 @@ def fingerprint(model: nn.Module) -> str:
     return f"sha256 {digest.hexdigest()[:32]}"
 
 
-def describe(value: Any) -> Any:
+def identity(model: nn.Module, **arguments: Any) -> dict[str, Any]:
+    """Return what a record is of, in JSON's types: the model, and the arguments of its probe."""
+    return {
+        "model": type(model).__name__,
+        "n_parameters": sum(p.numel() for p in model.parameters() if not is_lazy(p)),
+        **{name: _describe(value) for name, value in arguments.items()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a record is made by."""
+    return {
+        "layerlens": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
+
+
+def _describe(value: Any) -> Any:
     """Say what an argument was, the same in every process: no addresses, JSON's types only."""
     if value is None or isinstance(value, str | bool):
         return value
@@ -52,7 +73,7 @@ def describe(value: Any) -> Any:
     if callable(value):
         return f"a {type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, Mapping):
-        return {str(key): describe(one) for key, one in value.items()}
+        return {str(key): _describe(one) for key, one in value.items()}
     if isinstance(value, Iterable):
-        return [describe(one) for one in value]
+        return [_describe(one) for one in value]
     return int(value) if hasattr(value, "__index__") else str(value)

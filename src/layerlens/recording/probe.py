@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
@@ -11,20 +10,18 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from layerlens._version import __version__
-from layerlens.errors import ArgumentError, LayerlensWarning, RecordingError
+from layerlens.errors import ArgumentError, RecordingError
 from layerlens.progress import Progress
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations
 from layerlens.recording.arguments import dtype_name, one_of, parse_size, seed
 from layerlens.recording.capture import Capture, ForwardEnded
-from layerlens.recording.fingerprint import describe, fingerprint
+from layerlens.recording.fingerprint import fingerprint, identity, versions
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.leftout import say_what_is_left_out
 from layerlens.recording.loading import traced
 from layerlens.recording.memory import budget
 from layerlens.recording.opening import open_store
@@ -300,7 +297,7 @@ class Probe:
         finally:
             self._close_store(exc, ended_well)
         if exc_type is None:
-            self._warn()
+            say_what_is_left_out(self._capture, self._root, self._named, self._scripted)
 
     def _close_store(self, exc: BaseException | None, ended_well: bool) -> None:
         stored = self._stored
@@ -316,41 +313,6 @@ class Probe:
                 raise
             if error.args != exc.args:  # else it is the failed write that ended the recording
                 exc.add_note(f"the store, too, could not be brought to an end: {error}")
-
-    def _warn(self) -> None:
-        """Say once, at the end, what was left out."""
-        capture = self._capture
-        skipped = capture.skipped
-        # a layer that has rows of other calls is no layer without a record
-        partly = {n: why for n, why in capture.ignored.items() if n in capture.record.layers}
-        skipped |= {n: why for n, why in capture.ignored.items() if n not in {*skipped, *partly}}
-        for name in self._scripted:
-            skipped.setdefault(name, "it is TorchScript, which takes no hooks")
-        samples = capture.record.samples.count
-        for name in sorted(self._named - capture.called() - {INPUT}) if samples else ():
-            skipped.setdefault(name, "it was never called")
-        skipped |= capture.operations.unused() if samples else {}
-        said = []
-        if partly:
-            listed = "; ".join(f"{name!r} ({why})" for name, why in partly.items())
-            said.append(f"without a record in some calls: {listed}")
-        if skipped:
-            listed = "; ".join(f"{name!r} ({why})" for name, why in skipped.items())
-            said.append(f"without a record: {listed}")
-        if capture.foreign_calls:
-            said.append(
-                f"{capture.foreign_calls} calls came from other threads than the one that opened "
-                "the probe and were not recorded; open a probe in each thread"
-            )
-        elif not samples and not skipped:
-            said.append(
-                f"nothing was recorded: {type(self._root).__name__} was not called while the probe "
-                "was open"
-            )
-        elif capture.next_annotation is not None and len(capture.next_annotation):
-            said.append("the last annotate was followed by no forward")
-        for text in said:
-            warnings.warn(text, LayerlensWarning, stacklevel=3)
 
     def annotate(
         self, labels: Any = None, ids: Any = None, inputs: Any = None, **columns: Any
@@ -445,33 +407,25 @@ class Probe:
         return traced(batches, skip, stored.known_indices())
 
     def _identity(self) -> dict[str, Any]:
-        """Return what the record is of, in JSON's types."""
-        return {
-            "model": type(self._root).__name__,
-            "n_parameters": sum(p.numel() for p in self._root.parameters() if not is_lazy(p)),
-            "layers": describe(self._selector),
-            "readout": describe(self._readout),
-            "sketch": describe(self._sketch),
-            "call": self._call,
-            "capture": self._what,
-            "dtype": self._dtype,
-            "random_state": self._random_state,
-        }
+        return identity(
+            self._root,
+            layers=self._selector,
+            readout=self._readout,
+            sketch=self._sketch,
+            call=self._call,
+            capture=self._what,
+            dtype=self._dtype,
+            random_state=self._random_state,
+        )
 
     def _spec(self) -> dict[str, Any]:
         """Return what must be the same for a store to go on."""
-        identity = self._identity()
-        return {**identity, "weights": fingerprint(self._root), "selected": self._selected}
+        return {
+            **self._identity(), "weights": fingerprint(self._root), "selected": self._selected
+        }  # fmt: skip
 
     def _about(self) -> dict[str, Any]:
-        return {
-            "skipped": dict(self._capture.skipped),
-            "versions": {
-                "layerlens": __version__,
-                "torch": str(torch.__version__),
-                "numpy": np.__version__,
-            },
-        }
+        return {"skipped": dict(self._capture.skipped), "versions": versions()}
 
     def run(
         self,

@@ -6,6 +6,7 @@ layers wrote is not counted and is written over, so that all layers have the sam
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -297,6 +298,8 @@ class Record(Recording[Rows]):
     ) -> None:
         super().__init__(sketch=sketch, dtype=dtype, random_state=random_state)
         self._memory_limit = memory_limit
+        # other threads may read at any time: they see a batch in all layers or in none
+        self._whole = threading.Lock()
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
         self._spare = (
             {}
@@ -339,6 +342,10 @@ class Record(Recording[Rows]):
             self.drop()
             raise
         self._land()
+        with self._whole:
+            self._count(keep, annotation)
+
+    def _count(self, keep: int, annotation: Annotation | None) -> None:
         start = self.samples.count
         for name, count in self._pending.items():
             layer = self.layers[name]
@@ -354,6 +361,12 @@ class Record(Recording[Rows]):
         without: Collection[str] = (),
     ) -> Activations:
         """Return what was recorded up to now, without some layers."""
+        with self._whole:
+            return self._activations(meta, label_names, without)
+
+    def _activations(
+        self, meta: dict[str, Any], label_names: tuple[str, ...] | None, without: Collection[str]
+    ) -> Activations:
         facts = self.samples.facts()
         ids = facts.pop("ids")
         labels = facts.pop("labels", None)
