@@ -8,8 +8,9 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 import layerlens as ll
-from layerlens.embedding import blocks, placing
+from layerlens.embedding import blocks, foreign_neighbors
 from layerlens.embedding.clouds import layer_clouds
+from layerlens.embedding.foreign_neighbors import ForeignNeighbors
 from layerlens.embedding.placing import subsample, subsampled
 from layerlens.errors import ArgumentError, DataError
 
@@ -171,10 +172,31 @@ def test_wide_rows_and_many_embedded_ones_go_through_descent(blobs, monkeypatch)
     near, labels = blobs
     acts = ll.Activations.of({"a": near}, labels=labels)
     exact = ll.reduce(acts, "pca", max_samples=300)["a"]
-    monkeypatch.setattr(placing, "EXACT_UP_TO", 50)
+    monkeypatch.setattr(foreign_neighbors, "EXACT_UP_TO", 50)
     close = ll.reduce(acts, "pca", max_samples=300)["a"]
     same = (exact.neighbors == close.neighbors).mean()
     assert same > 0.95
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("offset", [0.0, 3e4])
+def test_the_nearest_of_others_are_those_of_double_precision(compiled, offset, monkeypatch):
+    """In blocks of more than one, by threads; duplicates at no distance, also far from 0."""
+    monkeypatch.setattr(foreign_neighbors, "numba_runs", lambda: compiled)
+    monkeypatch.setattr(foreign_neighbors, "_ROWS", 100)
+    monkeypatch.setattr(foreign_neighbors, "_COLUMNS", 70)
+    rng = np.random.default_rng(0)
+    far = np.array([0, 1000]).repeat(150)[:, None]  # two clusters: the centre is between them
+    rows = (rng.normal(size=(300, 20)) + far + offset).astype(np.float32)
+    others = (rng.normal(size=(250, 20)) + rng.permutation(far)[:250] + offset).astype(np.float32)
+    others[7] = rows[5]
+    indices, distances = ForeignNeighbors(rows, 6)(others)
+    apart = np.linalg.norm(others[:, None].astype(float) - rows[None].astype(float), axis=2)
+    expected = np.argsort(apart, axis=1)[:, :6]
+    # float32's rounding of what is far from 0 may swap two that are nearly as far
+    assert (indices == expected).mean() > (0.99 if offset else 0.9999)
+    np.testing.assert_allclose(distances, np.take_along_axis(apart, indices, 1), atol=0.02)
+    assert (indices[7, 0], distances[7, 0]) == (5, 0)
 
 
 def test_nan_among_the_placed_is_named(blobs):

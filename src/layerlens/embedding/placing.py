@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerlens.embedding._compiling import announced
 from layerlens.embedding.blocks import row_blocks
 from layerlens.embedding.clouds import LayerCloud
-from layerlens.embedding.neighbors import EXACT_UP_TO, searched_rows
+from layerlens.embedding.foreign_neighbors import ForeignNeighbors
+from layerlens.embedding.neighbors import searched_rows
 from layerlens.records import LayerEmbedding
 
 __all__ = ["measured_samples", "place_rest", "subsample", "subsampled"]
@@ -150,7 +150,7 @@ def place_rest(part: LayerEmbedding, cloud: LayerCloud, embedded: Matrix) -> Lay
     is_embedded[at] = True
     k_kept = 0 if part.neighbors is None else part.neighbors.shape[1]
     k = min(max(N_PLACING, k_kept), n_embedded)
-    search = _Nearest(searched_rows(embedded), k)
+    search = ForeignNeighbors(searched_rows(embedded), k)
 
     coordinates = np.empty((n, part.coordinates.shape[1]), np.float32)
     nearest = np.empty(n, np.int64)
@@ -200,29 +200,3 @@ def _weighted(places: Matrix, indices: Array, distances: Array) -> Array:
     weights = 1 / np.maximum(distances, floor)
     weights /= weights.sum(axis=1, keepdims=True)
     return np.asarray(np.einsum("nk,nkc->nc", weights, places[indices]))
-
-
-class _Nearest:
-    """Finds the nearest of some rows: exactly, or where there are many by descent."""
-
-    def __init__(self, rows: Matrix, k: int) -> None:
-        self._k = k
-        if len(rows) <= EXACT_UP_TO:
-            from sklearn.neighbors import NearestNeighbors
-
-            exact = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows)
-            self._index: Any = exact
-            return
-        from pynndescent import NNDescent
-
-        with announced("pynndescent's search"):
-            self._index = NNDescent(rows, n_neighbors=max(15, k), random_state=0)
-            # compiles what a query needs, too
-            self._index.query(rows[:1], k)
-
-    def __call__(self, rows: Matrix) -> tuple[Array, Array]:
-        if hasattr(self._index, "query"):
-            indices, distances = self._index.query(rows, self._k)
-        else:
-            distances, indices = self._index.kneighbors(rows)
-        return indices, distances

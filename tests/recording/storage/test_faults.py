@@ -90,6 +90,8 @@ def test_a_kill_at_every_change_of_the_disk(undisturbed, tmp_path, monkeypatch):
         now = committed(root) if number % 5 == 0 else before
         assert now >= before
         before = now
+        if (root / "zarr.json").exists():
+            ll.Activations.open(root).verify()
         record(root)
         assert tree(root) == whole, faulty.log[number - 1]
     assert not killed_at(tmp_path / "last.zarr", monkeypatch, faulty.count + 1)
@@ -486,9 +488,9 @@ from tests.recording.storage.runs import batches, model
 import layerlens as ll
 torch.set_num_threads(1)
 warnings.simplefilter("ignore")
-root, wanted, rng, kills, whole = sys.argv[1], int(sys.argv[2]), random.Random(0), 0, 0
+root, wanted, rng = sys.argv[1], int(sys.argv[2]), random.Random(0)
 slow = lambda net, batch: (time.sleep(0.01), net(batch["x"]))
-rows = 0
+kills = whole = rows = grown = 0
 while True:
     child = os.fork()
     if not child:
@@ -496,7 +498,7 @@ while True:
         ll.Probe(model(), store=store, sketch=None).run(batches(40, 3), forward=slow)
         os._exit(0)
     if kills < wanted:
-        time.sleep(rng.uniform(0.02, 0.3))
+        time.sleep(rng.uniform(0.05, 0.5))
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
@@ -505,6 +507,7 @@ while True:
             acts = ll.Activations.open(root)
             acts.verify()
             assert acts.n_samples >= rows, "what was committed is gone"
+            grown += acts.n_samples > rows
             rows = acts.n_samples
     elif os.WEXITSTATUS(status):
         sys.exit("a run failed")
@@ -513,7 +516,7 @@ while True:
     else:  # it came to its end before the kill: from the start again
         os.remove(os.path.join(root, "zarr.json"))
         whole, rows = whole + 1, 0
-print(kills, "kills,", whole + 1, "whole runs")
+print(kills, "kills,", grown, "after further commits,", whole + 1, "whole runs")
 """
 
 # by hand: LAYERLENS_KILLS=100 python -m pytest -s -k kills_at_random tests/recording/storage
