@@ -232,6 +232,20 @@ def test_what_is_wrong_is_said_in_one_line_with_the_remedy(place, words, says, c
     assert not list(tmp_path.glob("embedding.*"))
 
 
+def test_a_reducer_that_fails_is_named_with_the_layer(place, capsys):
+    class Refusing:
+        def fit_transform(self, X, y=None):
+            raise ValueError("too flat")
+
+    ll.reducers.register("acme.refusing", Refusing)
+    try:
+        words = ["photos", "--size", "16", "--layers", "0", "--reducer", "acme.refusing"]
+        said = _fails(capsys, f"{place}:net", *words)
+    finally:
+        ll.reducers.unregister("acme.refusing")
+    assert "too flat, while reducing layer '0' with 'acme.refusing'" in said
+
+
 @pytest.mark.parametrize(
     ("parts", "error", "says"),
     [

@@ -70,6 +70,26 @@ def test_a_broken_plugin_harms_no_other_and_is_named_with_its_traceback(install)
     assert "acme.broken" not in loaded
 
 
+def test_a_plugin_that_ends_the_process_on_import_is_a_broken_one(install):
+    install(
+        "acme-exit", {"acme.exit": "acme_exit:Sink"}, acme_exit="raise SystemExit('no licence')"
+    )
+    registry = Registry(GROUP, "sink")
+    with pytest.raises(PluginError, match=r"acme-exit.*SystemExit: no licence"):
+        registry.factory("acme.exit")
+
+
+def test_entry_points_that_cannot_be_read_cost_their_own_distribution_only(install, tmp_path):
+    install("acme-well", {"acme.well": "acme_well:Sink"}, acme_well=WELL)
+    install("acme-torn", {"acme.torn": "acme_torn:Sink"})
+    torn = tmp_path / "site" / "acme_torn-1.0.dist-info" / "entry_points.txt"
+    torn.write_text(f"[{GROUP}]\nacme.torn\n")
+    registry = Registry(GROUP, "sink")
+    with pytest.warns(LayerlensWarning, match=r"passed over: .*acme_torn.*reinstall"):
+        assert {"acme.well", "csv", "npz"} <= set(registry.available())
+    assert registry.distributions("acme.well") == ["acme-well"]
+
+
 def test_a_name_that_is_missing_in_its_module_is_a_broken_plugin(install):
     install("acme-typo", {"acme.typo": "acme_typo:Snik"}, acme_typo=WELL)
     with pytest.raises(PluginError, match=r"acme-typo.*AttributeError"):

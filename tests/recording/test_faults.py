@@ -312,6 +312,20 @@ def test_annotation_of_a_part_that_does_not_fit_raises():
     assert probe.activations.n_samples == 2
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([[1, 2], [3]], "annotate: labels must be one value a sample.*lists of unequal lengths"),
+        ([["a", None], ["b", 1]], r"annotate: labels must be one value a sample.*got \(2, 2\)"),
+    ],
+)
+def test_labels_that_are_lists_are_named(labels, said):
+    with ll.Probe(mlp()) as probe:
+        with pytest.raises(ll.ShapeError, match=said):
+            probe.annotate(labels=labels)
+        probe.model(torch.ones(2, 4))
+
+
 def test_announced_length_tells_the_batch_of_a_sequence_first_model():
     class Forward(nn.Module):
         def forward(self, x):

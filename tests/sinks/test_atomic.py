@@ -39,6 +39,16 @@ def test_a_folder_in_the_file_s_place_is_named(tmp_path):
         AtomicFile(tmp_path).open()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path):
+    (tmp_path / "pipe").symlink_to(tmp_path / "behind")
+    os.mkfifo(tmp_path / "behind")
+    with pytest.raises(StoreError, match="a device, pipe or socket lies there.*path of a file"):
+        AtomicFile(tmp_path / "pipe").open()
+    assert stat.S_ISFIFO((tmp_path / "behind").stat().st_mode)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
 def test_rights_are_those_of_the_umask_or_of_the_old_file(tmp_path):
     before = os.umask(0o027)

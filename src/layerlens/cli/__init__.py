@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         known = isinstance(error, LayerlensError | OSError)
         what = str(error) if known else f"{type(error).__name__}: {error}"
+        # whose fault it was: "while reducing layer 'conv1' with 'umap'"
+        what = ", ".join([what, *getattr(error, "__notes__", ())])
         hint = "" if known else " (--debug shows the traceback)"
         print(f"layerlens: {' '.join(what.split())}{hint}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -46,7 +46,7 @@ class Picture:
         self.one_frame = False
         notes = getattr(reducer, "notes_", None) or ()
         self.notes = [notes] if isinstance(notes, str) else [str(note) for note in notes]
-        self.metrics = dict(getattr(reducer, "metrics_", None) or {})
+        self.metrics = _mapping(getattr(reducer, "metrics_", None), "metrics_", name)
         self.name = name
         self.params: dict[str, Any] = {
             "parameters": parameters_of(reducer),
@@ -178,10 +178,17 @@ class Drawer:
             if None not in found:
                 keywords["neighbors"] = found
         try:
-            returned = list(reducer.fit_transform_series(LazyMatrices(clouds), **keywords))
+            given = reducer.fit_transform_series(LazyMatrices(clouds), **keywords)
+            # a generator does its work here
+            returned = list(given) if _is_sequence(given) else None
         except Exception as error:
             error.add_note(f"while reducing the series of {len(clouds)} layers with {name!r}")
             raise
+        if returned is None:
+            raise PluginError(
+                f"the reducer {name!r} returned {type(given).__name__} for the series of "
+                f"{len(clouds)} layers; fit_transform_series returns one array a layer, in order"
+            )
         if len(returned) != len(clouds):
             raise PluginError(
                 f"the reducer {name!r} returned {len(returned)} pictures for "
@@ -194,7 +201,7 @@ class Drawer:
             coordinates = _checked(each, reducer, name, cloud)
             picture = Picture(coordinates, reducer, name, seconds)
             picture.notes = [str(note) for note in notes[at]]
-            picture.metrics = dict(figures[at])
+            picture.metrics = _mapping(figures[at], "series_metrics_", name)
             picture.start = "series"
             yield picture
 
@@ -259,8 +266,28 @@ def _neighbors_of(
     if not isinstance(reducer, SupportsNeighbors):
         return {}
     k = reducer.n_neighbors_needed(len(cloud))
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+        raise PluginError(
+            f"the reducer {type(reducer).__name__!r} needs {k!r} neighbours for layer "
+            f"{cloud.name!r}; n_neighbors_needed returns an int, 0 or more"
+        )
     found = neighbors_of(cloud, max(k, n_neighbors), matrix).first(k)
     return {"neighbors": (found.indices, found.distances)}
+
+
+def _mapping(given: Any, what: str, name: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise PluginError(
+            f"the reducer {name!r} left {what} of type {type(given).__name__}; they are a mapping "
+            f"of names to numbers"
+        )
+    return dict(given)
+
+
+def _is_sequence(given: Any) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
 
 
 def _lent(matrix: Matrix, reducer: Any) -> Matrix:

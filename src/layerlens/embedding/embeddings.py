@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens._display import Html, folded, picture_of, some, table
-from layerlens.embedding.saving import write_all
+from layerlens.embedding.saving import write_all, write_one
 from layerlens.embedding.table import label_names, layer_table
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.registry import SINKS
@@ -261,6 +261,8 @@ class Embeddings(Mapping[str, LayerEmbedding]):
             If the file cannot be written; of several, naming each sink that failed.
         TypeError
             If the sink does not have such an option.
+        Exception
+            Whatever else a sink fails with, also where its ``__exit__`` would swallow it.
 
         Examples
         --------
@@ -281,9 +283,7 @@ class Embeddings(Mapping[str, LayerEmbedding]):
             factory = sink_for(path)
         else:
             factory = SINKS.factory(sink) if isinstance(sink, str) else sink
-        with factory(path, **options) as writer:
-            for layer in layers:
-                writer.write(layer)
+        write_one(layers, path, factory, options)
         return path
 
     @classmethod
@@ -386,9 +386,7 @@ def sink_for(path: Path, ability: str | None = None) -> Callable[..., Any]:
     suffix = path.suffix.lower()
 
     def fits(factory: Callable[..., Any]) -> bool:
-        return suffix in getattr(factory, "suffixes", ()) and (
-            ability is None or hasattr(factory, ability)
-        )
+        return suffix in _suffixes(factory) and (ability is None or hasattr(factory, ability))
 
     own = suffix.removeprefix(".")
     if own in SINKS.available():
@@ -401,13 +399,23 @@ def sink_for(path: Path, ability: str | None = None) -> Callable[..., Any]:
         if fits(factory):
             return factory
         if ability is None or hasattr(factory, ability):
-            suffixes.update(getattr(factory, "suffixes", ()))
+            suffixes.update(_suffixes(factory))
     came = f"ends in {path.suffix!r}" if suffix else "has no suffix"
     remedy = "." if ability else ', or name the sink: sink="npz".'
     raise PluginError(
         f"{path.name!r} {came}, which no installed sink {ability or 'write'}s. "
         f"Use one of {', '.join(sorted(suffixes))}{remedy}"
     )
+
+
+def _suffixes(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the file endings of a sink; of one that breaks the contract, as far as they go."""
+    suffixes = getattr(factory, "suffixes", ())
+    if isinstance(suffixes, str):
+        return (suffixes,)
+    if not isinstance(suffixes, tuple | list | set | frozenset):
+        return ()
+    return tuple(suffix for suffix in suffixes if isinstance(suffix, str))
 
 
 def _pandas() -> Any:

@@ -90,13 +90,21 @@ class ReducerMaker:
         else:
             try:
                 made = self._factory(**self._arguments)
-            except TypeError as error:
+            except Exception as error:
+                missing = _missing(self._factory, self._arguments)
+                if missing:
+                    raise PluginError(
+                        f"the reducer {self.name!r} needs {missing} to be made: pass it to reduce, "
+                        f"or pass a ready-made object. A reducer is an object with fit_transform, "
+                        f"or what makes one; a function of the rows is none"
+                    ) from error
                 error.add_note(f"while making the reducer {self.name!r}")
                 raise
         if not callable(getattr(made, "fit_transform", None)):
             raise PluginError(
                 f"the reducer {self.name!r} has no fit_transform: "
                 f"{type(made).__name__} does not keep the contract of a reducer"
+                + _instead_of_fit_transform(made)
             )
         return made
 
@@ -173,6 +181,38 @@ def _parameters(factory: Callable[..., Any]) -> tuple[list[str], bool]:
     kinds = inspect.Parameter
     names = [p.name for p in parameters if p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)]
     return names, any(p.kind is kinds.VAR_KEYWORD for p in parameters)
+
+
+def _missing(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
+    """Name the parameters without a default that a constructor is not given."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # builtins without a signature
+        return ""
+    kinds = inspect.Parameter
+    needed = [
+        repr(p.name)
+        for p in parameters
+        if p.default is kinds.empty
+        and p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)
+        and p.name not in arguments
+    ]
+    return ", ".join(needed)
+
+
+def _instead_of_fit_transform(made: Any) -> str:
+    """Say what to do with an estimator that is no transformer."""
+    if callable(getattr(made, "fit", None)) and callable(getattr(made, "transform", None)):
+        return (
+            "; it has fit and transform, so derive it from sklearn.base.TransformerMixin too, or "
+            "pass sklearn.pipeline.make_pipeline of it"
+        )
+    if callable(getattr(made, "fit_predict", None)):
+        return (
+            "; it finds clusters and no coordinates: take 'kmeans', or give it a fit_transform "
+            "that draws, with its labels_ left to be the clusters"
+        )
+    return ""
 
 
 def _needs(method: Callable[..., Any], name: str) -> bool:

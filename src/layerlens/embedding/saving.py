@@ -1,19 +1,75 @@
-"""Write one result with several sinks at once: one that fails leaves the others alone."""
+"""Write one result with one sink, or with several: one that fails leaves the others alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from layerlens.errors import ArgumentError, StoreError
+from layerlens.errors import ArgumentError, PluginError, StoreError
 from layerlens.records import LayerEmbedding
 
-__all__ = ["write_all"]
+__all__ = ["write_all", "write_one"]
 
 Choose = Callable[[Path], Callable[..., Any]]
+
+
+def write_one(
+    layers: Sequence[LayerEmbedding], path: Path, factory: Any, options: Mapping[str, Any]
+) -> None:
+    """Hand every layer to one sink.
+
+    Parameters
+    ----------
+    layers : sequence of LayerEmbedding
+        The layers, in depth order.
+    path : pathlib.Path
+        Where the sink writes to.
+    factory : callable
+        Makes the sink.
+    options : mapping
+        The sink's own.
+
+    Raises
+    ------
+    PluginError
+        If what is given is no sink.
+    Exception
+        Whatever the sink fails with, also where its ``__exit__`` swallows it: nobody is to think
+        that a file is there which is not.
+    """
+    if not callable(factory):
+        raise PluginError(
+            f"sink is a name, a class or another callable that makes one; got {factory!r}. A sink "
+            f"that is made already goes into a list: save([sink])"
+        )
+    sink = factory(path, **options)
+    if not isinstance(sink, AbstractContextManager):
+        raise PluginError(_no_sink(factory, f"{type(sink).__name__} is no context manager"))
+    failure: BaseException | None = None
+    with sink as writer:
+        try:
+            if not callable(getattr(writer, "write", None)):
+                what = f"__enter__ gave {type(writer).__name__}, which has no write(embedding)"
+                raise PluginError(_no_sink(factory, what))
+            for layer in layers:
+                writer.write(layer)
+        except BaseException as error:
+            failure = error
+            raise
+    if failure is not None:
+        failure.add_note(f"which the sink's __exit__ would have swallowed: {type(sink).__name__}")
+        raise failure
+
+
+def _no_sink(factory: Any, why: str) -> str:
+    name = getattr(factory, "__name__", type(factory).__name__)
+    return (
+        f"the sink {name!r} does not keep the contract of a sink: {why}. "
+        f"layerlens.testing.check_sink says what it needs"
+    )
 
 
 def write_all(

@@ -10,7 +10,7 @@ import difflib
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 from layerlens.errors import LayerlensWarning, PluginError
@@ -104,7 +104,7 @@ class Registry:
             )
         try:
             loaded = points[0].load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a module may end by sys.exit what it misses
             raise PluginError(self._broken(points[0], error)) from error
         if not callable(loaded):
             raise PluginError(
@@ -141,7 +141,7 @@ class Registry:
     def _entry_points(self) -> dict[str, list[EntryPoint]]:
         if self._found is None:
             found: dict[str, list[EntryPoint]] = {}
-            for point in entry_points(group=self.group):
+            for point in _points(self.group):
                 same = found.setdefault(point.name, [])
                 # one distribution seen through two places on the path is one plugin
                 if (point.value, _distribution(point)) not in (
@@ -161,7 +161,7 @@ class Registry:
             message += f" Even layerlens's own are missing: reinstall it (pip install {_OWN})."
         return message
 
-    def _broken(self, point: EntryPoint, error: Exception) -> str:
+    def _broken(self, point: EntryPoint, error: BaseException) -> str:
         message = (
             f"the {self.kind} {point.name!r} of the distribution {_distribution(point)!r} "
             f"({point.value}) could not be imported: {type(error).__name__}: {error}."
@@ -170,6 +170,26 @@ class Registry:
         if extra and isinstance(error, ImportError):
             return f'{message} It needs an extra: pip install "{_OWN}[{extra}]"'
         return f"{message}\n{''.join(traceback.format_exception(error)).rstrip()}"
+
+
+def _points(group: str) -> list[EntryPoint]:
+    """Return the entry points of a group, without those of distributions that cannot be read."""
+    try:
+        return list(entry_points(group=group))
+    except Exception:  # noqa: BLE001 -- one unreadable entry_points.txt fails for all of them
+        found: list[EntryPoint] = []
+        for distribution in distributions():
+            try:
+                found.extend(distribution.entry_points.select(group=group))
+            except Exception as error:  # noqa: BLE001
+                what = getattr(distribution, "_path", None) or distribution
+                warnings.warn(
+                    f"passed over: the entry points of {str(what)!r} cannot be read "
+                    f"({type(error).__name__}: {error}); reinstall that distribution",
+                    LayerlensWarning,
+                    stacklevel=2,
+                )
+        return found
 
 
 def _distribution(point: EntryPoint) -> str:

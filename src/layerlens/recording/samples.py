@@ -97,9 +97,15 @@ def _one_each(name: str, values: Any) -> Array:
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     elif not isinstance(values, np.ndarray) and not isinstance(values, Sequence):
         values = list(values) if isinstance(values, Iterable) else values
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of unequal lengths
+        raise ShapeError(
+            f"annotate: {name} must be one value a sample, shape (B,); got lists of unequal lengths"
+        ) from None
     if array.dtype.kind == "O":  # a list of mixed things, or of None
-        array = np.asarray(["" if one is None else str(one) for one in array.ravel()])
+        texts = ["" if one is None else str(one) for one in array.ravel()]
+        array = np.asarray(texts).reshape(array.shape)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

@@ -38,7 +38,8 @@ class AtomicFile:
         Raises
         ------
         StoreError
-            If the folder is missing or cannot be written to, or the target is a folder.
+            If the folder is missing or cannot be written to, or the target is a folder, a device,
+            a pipe or a socket.
         """
         target = Path(os.path.realpath(self.path))
         if not target.parent.is_dir():
@@ -49,6 +50,12 @@ class AtomicFile:
         if target.is_dir():
             raise StoreError(
                 f"cannot write {str(self.path)!r}: a folder lies there. Choose another path."
+            )
+        if target.exists() and not target.is_file():
+            # renaming over it would put a plain file in its place, for everybody on the machine
+            raise StoreError(
+                f"cannot write {str(self.path)!r}: a device, pipe or socket lies there, which a "
+                f"result would replace. Choose the path of a file."
             )
         # a short name of its own: the target's may already be as long as file systems allow
         temporary = target.parent / f".layerlens-{secrets.token_hex(8)}.part"
