@@ -31,6 +31,7 @@ _SHORT = {
     "neighbor_recall": "recall",
     "knn_accuracy": "10-NN",
     "knn_accuracy_native": "native",
+    "neighbor_recall_sketch": "sketch",
 }
 
 

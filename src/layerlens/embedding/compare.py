@@ -100,6 +100,7 @@ class Comparison:
                     MemoryRows.of(np.asarray(layer)),
                     ids=layer.ids,
                     sketch=layer.sketch,
+                    pairs=layer.pairs,
                 )
         return Activations(layers, self.first.run, {"model": " and ".join(self.names)})
 
@@ -343,6 +344,7 @@ def _in_order(acts: Activations, order: Array) -> Activations:
             MemoryRows.of(np.asarray(layer)[order]),
             ids=layer.ids[order],
             sketch=layer.sketch,
+            pairs=layer.pairs,
         )
         for name, layer in acts.items()
         if layer.rows is None

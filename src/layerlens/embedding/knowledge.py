@@ -11,6 +11,7 @@ import numpy.typing as npt
 from layerlens.embedding.labels import label_accuracy, label_purity
 from layerlens.embedding.metrics import K_LABELS, K_RECALL, has_extent
 from layerlens.embedding.neighbors import Neighbors, shared_neighbors
+from layerlens.recording.loss import SketchLoss
 
 __all__ = ["LayerFacts", "intrinsic_dimension", "layer_facts", "linear_cka", "search_recall"]
 
@@ -50,7 +51,13 @@ class LayerFacts:
 
 
 def layer_facts(
-    X: Matrix, rows: Matrix, native: Neighbors, labels: Array | None, *, random_state: int = 0
+    X: Matrix,
+    rows: Matrix,
+    native: Neighbors,
+    labels: Array | None,
+    *,
+    loss: SketchLoss | None = None,
+    random_state: int = 0,
 ) -> LayerFacts:
     """Learn what there is to know of a layer.
 
@@ -62,13 +69,17 @@ def layer_facts(
         X, or the sketch of it that neighbours were searched in.
     native : Neighbors
     labels : ndarray of shape (n_samples,), or None
+    loss : SketchLoss or None
+        What the layer lost when it was recorded, where it was sketched then.
     random_state : int
 
     Returns
     -------
     LayerFacts
-        ``intrinsic_dimension``; ``neighbor_recall_sketch`` where the rows are a sketch or the
-        search was approximate; with labels ``knn_accuracy_native`` and ``knn_purity_native``.
+        ``intrinsic_dimension``; ``neighbor_recall_sketch`` and what else is known of the sketch
+        that the layer was recorded by; ``neighbor_recall_search`` where neighbours were searched
+        in a sketch of what was recorded, or not exactly; with labels ``knn_accuracy_native`` and
+        ``knn_purity_native``.
     """
     nearest = native.indices[:, :K_RECALL]
     metrics: dict[str, float] = {}
@@ -78,7 +89,9 @@ def layer_facts(
     if dimension is not None:
         metrics["intrinsic_dimension"] = dimension
     if rows is not X or not native.exact:
-        metrics["neighbor_recall_sketch"] = search_recall(X, native, random_state=random_state)
+        metrics["neighbor_recall_search"] = search_recall(X, native, random_state=random_state)
+    if loss is not None:
+        metrics |= loss.metrics()
     if labels is not None:
         near = native.indices[:, :K_LABELS]
         for name, figure in (
@@ -127,9 +140,9 @@ def intrinsic_dimension(native: Neighbors) -> float | None:
 
 
 def search_recall(X: Matrix, found: Neighbors, *, random_state: int = 0) -> float:
-    """Share of the true 15 nearest neighbours that were found, over 64 samples.
+    """Share of the rows' 15 nearest neighbours that were found, over 64 samples.
 
-    What a sketch of the layer or an approximate search has cost.
+    What an approximate search, or one in a sketch of the rows, has cost.
 
     Parameters
     ----------

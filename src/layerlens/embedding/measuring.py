@@ -12,6 +12,7 @@ from layerlens.embedding.clouds import LayerCloud
 from layerlens.embedding.knowledge import LayerFacts, layer_facts
 from layerlens.embedding.metrics import K_RECALL, PictureQuality, measure_picture
 from layerlens.embedding.neighbors import neighbors_of, searched_rows
+from layerlens.recording.loss import SketchLoss, sketch_loss
 
 __all__ = ["Gauge"]
 
@@ -57,7 +58,9 @@ class Gauge:
         native = neighbors_of(cloud, self._k, matrix, rows=rows, n_jobs=self._n_jobs)
         native = native.first(K_RECALL)
         quality = measure_picture(rows, picture, native, cloud.labels, random_state=seed)
-        facts = layer_facts(matrix, rows, native, cloud.labels, random_state=seed)
+        facts = layer_facts(
+            matrix, rows, native, cloud.labels, loss=_loss(cloud, matrix), random_state=seed
+        )
         figures: dict[str, Any] = {**quality.metrics, **facts.metrics}
         if self._before is not None and cloud.has_rows_of(self._before[0]):
             _, facts_before, picture_before = self._before
@@ -69,3 +72,15 @@ class Gauge:
         return PictureQuality(
             {name: value for name, value in figures.items() if np.isfinite(value)}, quality.stress
         )
+
+
+def _loss(cloud: LayerCloud, matrix: Matrix) -> SketchLoss | None:
+    """Return what a layer's sketch lost when it was recorded, if it was measured then."""
+    pairs = getattr(cloud.source, "pairs", None)
+    if pairs is None:
+        return None
+    known = cloud.cache.get("sketch_loss")  # under the same name as the layer's own property
+    if not isinstance(known, SketchLoss):
+        known = sketch_loss(pairs, matrix)
+        cloud.cache["sketch_loss"] = known
+    return known

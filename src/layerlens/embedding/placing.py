@@ -89,6 +89,11 @@ class _RowsOf:
     def shape(self) -> tuple[int, int]:
         return len(self.places), int(self.source.shape[1])
 
+    @property
+    def pairs(self) -> Any:
+        """What was measured of the layer's sketch, which some of its rows have in common."""
+        return getattr(self.source, "pairs", None)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         out: Array | None = None
         for start, block in row_blocks(self.source):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from layerlens.errors import ArgumentError
 from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.recording.loss import PairSums
 from layerlens.recording.rows import RowSource
 from layerlens.recording.samples import Annotation, Samples
 from layerlens.recording.storage.resume import differences
@@ -180,7 +181,14 @@ def _layer(
         ids=ids if is_whole else ids[rows],
         rows=None if is_whole else rows,
         sketch=first.sketch,
+        pairs=_pairs([layer for _, layer in have]),
     )
+
+
+def _pairs(layers: Sequence[LayerActivations]) -> PairSums | None:
+    """Return the sums over all parts, for those that have any."""
+    known = [layer.pairs for layer in layers if layer.pairs is not None]
+    return sum(known, PairSums()) if known else None
 
 
 def _check(parts: Sequence[Activations], *, ids_are_known: bool) -> None:

@@ -17,7 +17,7 @@ from layerlens.recording.storage.files import DamagedStoreError
 from layerlens.recording.storage.shards import read_shards, shard_name, shards_documents
 from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
 from layerlens.recording.storage.verify import verify
-from layerlens.recording.stored import info_of
+from layerlens.recording.stored import info_of, pairs_of
 from layerlens.recording.thumbs import StoredThumbnails
 from layerlens.records import RunInfo
 
@@ -121,6 +121,7 @@ def activations_of(folder: Source, manifest: Manifest) -> Activations:
             ids=ids if rows is None else ids[rows],
             rows=rows,
             sketch=entry.facts.get("sketch"),
+            pairs=pairs_of(entry),
         )
     about = manifest.about
     names = about.get("label_names")

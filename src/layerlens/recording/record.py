@@ -19,6 +19,7 @@ import torch
 
 from layerlens.errors import LayerlensWarning, RecordingError, ShapeError
 from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.recording.meter import PairMeter
 from layerlens.recording.readout import Readout
 from layerlens.recording.rows import Rows
 from layerlens.recording.samples import Annotation, Samples
@@ -91,6 +92,8 @@ class RecordedLayer(Generic[Taker]):
         Its place among the layers.
     spans : list of (int, int)
         Which samples the rows are of.
+    meter : PairMeter
+        What measures the sketch, where there is one.
     """
 
     info: LayerInfo
@@ -98,6 +101,7 @@ class RecordedLayer(Generic[Taker]):
     sketch: FoldedSketch | None
     order: int
     spans: list[tuple[int, int]] = field(default_factory=list)
+    meter: PairMeter = field(default_factory=PairMeter)
 
     @property
     def sketch_text(self) -> str | None:
@@ -119,6 +123,15 @@ class _InFlight:
     host: torch.Tensor
     target: npt.NDArray[Any]
     device: torch.device
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a layer's meter took of the batch under way."""
+
+    products: torch.Tensor
+    start: int
+    count: int
 
 
 class Recording(Generic[Taker]):
@@ -147,6 +160,7 @@ class Recording(Generic[Taker]):
         # rows of the batch under way: how many of each layer, and copies still on their way
         self._pending: dict[str, int] = {}
         self._in_flight: dict[str, _InFlight] = {}
+        self._looked: dict[str, _Looked] = {}
         self._overflowed: set[str] = set()
 
     def add(self, name: str, output: Output) -> None:
@@ -171,7 +185,10 @@ class Recording(Generic[Taker]):
             layer = self._new_layer(name, output, rows.shape[1])
         elif layer.info.dim != rows.shape[1]:
             raise ShapeError(self._other_width(layer, output, rows.shape[1]))
-        values = rows if layer.sketch is None else layer.sketch(rows)
+        values = rows
+        if layer.sketch is not None:
+            values = layer.sketch(rows)
+            self._look(name, layer.meter, rows, values)
         target = layer.rows.reserve(len(values))
         if values.device.type == "cpu":
             memory = torch.from_numpy(target)
@@ -186,6 +203,24 @@ class Recording(Generic[Taker]):
             host = _to_host(values, _DTYPES[self._dtype])
             self._in_flight[name] = _InFlight(host, target, values.device)
         self._pending[name] = len(values)
+
+    def _look(self, name: str, meter: PairMeter, rows: torch.Tensor, values: torch.Tensor) -> None:
+        """Let a layer's meter compare distances before and after the sketch."""
+        start = self.position
+        products = meter.look(rows, values, start)
+        if products is None:
+            self._looked.pop(name, None)
+            return
+        if products.device.type != "cpu":
+            products = _to_host(products, products.dtype)
+        self._looked[name] = _Looked(products, start, len(rows))
+
+    def _count_looked(self, keep: int) -> None:
+        """Count what meters took, of a batch that is kept whole; copies have landed."""
+        for name, looked in self._looked.items():
+            if looked.count <= keep and name in self.layers:
+                self.layers[name].meter.count(looked.products.numpy(), looked.start, looked.count)
+        self._looked.clear()
 
     def _look_for_overflow(
         self, name: str, stored: torch.Tensor, values: torch.Tensor | None = None
@@ -256,6 +291,7 @@ class Recording(Generic[Taker]):
     def drop(self) -> None:
         """Forget the batch under way, and the layers that only it had."""
         self._in_flight.clear()
+        self._looked.clear()
         for name in self._pending:
             self.layers[name].rows.commit(0)
             if not self.layers[name].rows.count:
@@ -265,7 +301,7 @@ class Recording(Generic[Taker]):
     def _land(self) -> None:
         """Wait once for all copies from an accelerator, and put them where they belong."""
         for device in {copy.device for copy in self._in_flight.values()}:
-            if device.type == "cuda":
+            if device.type == "cuda":  # copies of products came before those of their rows
                 torch.cuda.current_stream(device).synchronize()
         for name, copy in self._in_flight.items():
             torch.from_numpy(copy.target).copy_(copy.host)
@@ -343,6 +379,7 @@ class Record(Recording[Rows]):
             raise
         self._land()
         with self._whole:
+            self._count_looked(keep)
             self._count(keep, annotation)
 
     def _count(self, keep: int, annotation: Annotation | None) -> None:
@@ -383,6 +420,7 @@ class Record(Recording[Rows]):
                 ids=ids if rows is None else ids[rows],
                 rows=rows,
                 sketch=layer.sketch_text,
+                pairs=None if layer.sketch is None else layer.meter.sums,
             )
         run = RunInfo(
             layers={},

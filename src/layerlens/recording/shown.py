@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from layerlens._display import Html, escaped, some, strip, summary, table, tile
 from layerlens._pixels import encode_png, map_pixels, number, plane_of, seen_in, shrunk
+from layerlens.recording.loss import loss_to_show
 
 if TYPE_CHECKING:
     from layerlens.recording.activations import Activations, LayerActivations
@@ -64,7 +65,9 @@ def activations_html(acts: Activations) -> Html:
 
 def _cells(layer: LayerActivations, *, partial: bool) -> list[str]:
     info = layer.info
-    kept = f"{layer.shape[1]:,} (sketch)" if layer.sketch else "all"
+    loss = loss_to_show(layer)
+    how = "sketch" if loss is None else f"sketch, {loss}"
+    kept = f"{layer.shape[1]:,} ({how})" if layer.sketch else "all"
     cells = [info.title, info.module_type, _times(info.output_shape), f"{layer.dim:,}", kept]
     return [*cells, size_of(layer), *([f"{len(layer):,}"] if partial else [])]
 

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.errors import StoreError
+from layerlens.recording.loss import PairSums
+from layerlens.recording.meter import PairMeter
 from layerlens.recording.record import RecordedLayer, Recording
 from layerlens.recording.samples import Annotation
 from layerlens.recording.storage.arrays import StoredArray
@@ -21,7 +23,7 @@ from layerlens.recording.storage.tree import Entry
 from layerlens.recording.storage.writer import LayerRows, LayerState, StoreWriter
 from layerlens.records import LayerInfo
 
-__all__ = ["StoredRecord", "info_of"]
+__all__ = ["StoredRecord", "info_of", "pairs_of"]
 
 Array = npt.NDArray[Any]
 
@@ -59,6 +61,7 @@ class StoredRecord(Recording[LayerRows]):
                 self._sketch_of(info),
                 order=len(self.layers),
                 spans=[(a, b) for a, b in spans],
+                meter=PairMeter(entry.facts.get("pairs")),
             )
 
     def _new_rows(self, name: str, width: int) -> LayerRows:
@@ -107,6 +110,7 @@ class StoredRecord(Recording[LayerRows]):
         self._note_batch(base, batch)
         front = min(max(0, self.writer.rows - base), keep)
         self._land()
+        self._count_looked(keep)
         indices, self.indices = self.indices, None
         if front == keep:
             self.drop()
@@ -205,7 +209,9 @@ def _facts(
 
 def _layer_facts(layer: RecordedLayer[LayerRows]) -> dict[str, Any]:
     info = layer.info
+    measured = {} if layer.sketch is None else {"pairs": layer.meter.as_json()}
     return {
+        **measured,
         "module_type": info.module_type,
         "dim": info.dim,
         "output_shape": list(info.output_shape),
@@ -227,3 +233,9 @@ def info_of(entry: Entry) -> LayerInfo:
         output_path=str(facts["output_path"]),
         readout=str(facts["readout"]),
     )
+
+
+def pairs_of(entry: Entry) -> PairSums | None:
+    """Return what a store says of a sketch's pairs; None without a sketch, or in older stores."""
+    pairs = entry.facts.get("pairs")
+    return None if pairs is None else PairSums.of_json(pairs["sums"])

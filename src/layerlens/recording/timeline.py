@@ -18,6 +18,7 @@ from torch import nn
 from layerlens.errors import ArgumentError, RecordingError, ShapeError, StoreError
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.recording.loss import PairSums
 from layerlens.recording.probe import Probe
 from layerlens.recording.rows import Rows
 from layerlens.recording.steps import StepFolder
@@ -284,6 +285,7 @@ class Timeline:
                     "values": torch.from_numpy(np.array(layer)),
                     "rows": _packed(layer.rows),
                     "sketch": layer.sketch,
+                    "pairs": layer.pairs and layer.pairs.as_json(),
                 }
                 for name, layer in layers.items()
             }
@@ -365,6 +367,7 @@ class Timeline:
                     ids=ids if rows is None else ids[rows],
                     rows=rows,
                     sketch=one["sketch"],
+                    pairs=PairSums.of_json(one["pairs"]) if one.get("pairs") else None,
                 )
         self.count = int(state["count"])
         self._run, self._recorded, self._meta = run, recorded, dict(state["meta"])
@@ -437,6 +440,7 @@ def _series(
                 ids=layer.ids,
                 rows=layer.rows,
                 sketch=layer.sketch,
+                pairs=layer.pairs,
             )
     told = {**meta, "steps": sorted(recorded)}
     if folder is not None:

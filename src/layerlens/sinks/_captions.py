@@ -74,6 +74,8 @@ def captions(layers: Sequence[LayerEmbedding], marks: Mapping[str, str]) -> list
         if info.dim:
             kept = f" \N{RIGHTWARDS ARROW} {info.width:,}" if info.sketched else ""
             facts.append(f"{info.dim:,}{kept}")
+            if "neighbor_recall_sketch" in layer.metrics:
+                facts.append(f"sketch {_number(layer.metrics['neighbor_recall_sketch'])}")
         if layer.rows is not None:
             facts.append(f"{len(layer.rows):,} of {layer.run.n_samples:,} samples")
         found.append(

@@ -1,0 +1,131 @@
+"""Measuring the sketch while it is made: distances inside a few blocks of a batch's rows.
+
+Before a batch's long rows are let go, the squared distances between some of them are taken, beside
+those between their sketches. It needs no second forward, draws no random number and waits for no
+device; what is kept is nine sums a layer (`layerlens.recording.loss`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from layerlens.recording.loss import PairSums
+
+__all__ = ["PairMeter"]
+
+_BLOCK = 32
+"""Rows of a block, spread over the batch; a smaller batch is one."""
+
+_PAIRS = 2048
+"""Pairs to look at in the first 512 samples, and again each time the samples have doubled."""
+
+_PIECE = 1 << 13  # values of a row that are multiplied in float32 before sums go to float64
+
+
+class PairMeter:
+    """Takes distances in some batches of one layer.
+
+    Which batches follows from where they lie in the record and how large they are: the first ones,
+    and ever fewer as the record grows. So a recording that goes on looks at what it would have
+    looked at.
+
+    Parameters
+    ----------
+    state : mapping, optional
+        What `as_json` gave, to go on.
+
+    Attributes
+    ----------
+    sums : PairSums
+        Of the batches that count.
+    """
+
+    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
+        self.sums = PairSums()
+        self._looked = 0
+        self._upto = 0
+        if state is not None:
+            self.sums = PairSums.of_json(state["sums"])
+            self._looked = int(state["looked"])
+            self._upto = int(state["upto"])
+        self._size = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all that is needed to go on."""
+        return {"sums": self.sums.as_json(), "looked": self._looked, "upto": self._upto}
+
+    def blocks(self, start: int, count: int) -> list[slice]:
+        """Return which rows of a batch make up blocks.
+
+        Parameters
+        ----------
+        start : int
+            How many rows came before it.
+        count : int
+            Its own.
+        """
+        self._size = min(count, _BLOCK)
+        each = self._size * (self._size - 1) // 2
+        if start < self._upto or not each:
+            return []
+        due = _PAIRS * (1 + ((start + count) // 512).bit_length()) - self._looked
+        step = count // self._size
+        number = min(step, max(0, -(-due // each)))
+        return [slice(first, first + step * self._size, step) for first in range(number)]
+
+    def look(self, rows: torch.Tensor, values: torch.Tensor, start: int) -> torch.Tensor | None:
+        """Take the inner products of a batch's blocks, of rows and of their sketches.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (B, dim), floating
+        values : Tensor of shape (B, width), floating
+            Their sketches.
+        start : int
+            How many rows came before.
+
+        Returns
+        -------
+        Tensor of shape (blocks, 2, m, m), or None
+            On the rows' device, for `count`; None where there is nothing to look at.
+        """
+        blocks = self.blocks(start, len(rows))
+        if not blocks:
+            return None
+        return torch.stack(
+            [torch.stack([_products(side[one]) for side in (rows, values)]) for one in blocks]
+        )
+
+    def count(self, products: npt.NDArray[Any], start: int, count: int) -> None:
+        """Count what `look` gave for a batch of `count` rows, all of which are kept."""
+        for native, sketched in products:
+            m = len(native)
+            self.sums += PairSums.of_block(_squared(native), _squared(sketched))
+            self._looked += m * (m - 1) // 2
+        self._upto = start + count
+
+
+def _products(rows: torch.Tensor) -> torch.Tensor:
+    """Return the inner products of some rows less the first of them.
+
+    What all rows have in common would else be subtracted from itself at the end, and leave the
+    rounding errors of float32.
+    """
+    exact = torch.float32 if rows.device.type == "mps" else torch.float64
+    total = rows.new_zeros((len(rows), len(rows)), dtype=exact)
+    for piece in torch.split(rows, _PIECE, dim=1):
+        piece = piece.to(torch.promote_types(piece.dtype, torch.float32))
+        piece = piece - piece[:1]
+        total += piece @ piece.T
+    return total
+
+
+def _squared(products: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    norms = np.diag(products).astype(np.float64)
+    squared: npt.NDArray[np.float64] = np.maximum(norms[:, None] + norms - 2 * products, 0.0)
+    return squared
