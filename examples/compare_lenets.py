@@ -77,8 +77,13 @@ def main() -> None:
         f"CKA off by {np.abs(off).max():.4f} at most, its error {seen.cka_error.max():.4f} at most"
     )
     print(f"deviations are {ratio:.2f} times the errors (root mean square)")
-    most = seen.overlap_error.max()
-    print(f"shared neighbours lost: {lost.max():.4f} at most, the error {most:.4f} at most")
+    short = (lost - seen.overlap_error)[has_error]
+    print(
+        f"shared neighbours lost: {lost.max():.4f} at most; no more than the error for "
+        f"{(short <= 0).mean():.0%} of {short.size} pairs of layers, beyond it by "
+        f"{max(short.max(), 0):.4f} at most; errors {seen.overlap_error[has_error].mean():.4f} and "
+        f"losses {lost[has_error].mean():.4f} in the mean"
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import layerlens as ll
+from layerlens.embedding.similarity import hidden
 
 
 def centred_cka(x, y):
@@ -120,13 +121,30 @@ def test_sketches_change_cka_by_their_error_and_not_in_one_direction(pairs):
     assert np.abs(off.mean(0)).max() < 2 * np.sqrt((error**2).mean())
 
 
-def test_sketches_only_hide_shared_neighbours_by_about_their_error(pairs):
-    width, whole, parts = pairs
-    lost = np.mean([whole.overlap - one.overlap for one in parts], axis=0)
-    error = np.mean([one.overlap_error for one in parts], axis=0)
-    assert lost.min() > -0.03
-    if width == 1024:
-        assert (lost <= 3 * error + 0.01).all()
+def test_sketches_only_hide_shared_neighbours_and_no_more_than_their_error(pairs):
+    _, whole, parts = pairs
+    lost = np.array([whole.overlap - one.overlap for one in parts])
+    error = np.array([one.overlap_error for one in parts])
+    wide = error > 0
+    assert lost.mean(0).min() > -0.03
+    # in 95 of 100 pairs of layers; of these 60 some may miss it, and none by much
+    assert (lost <= error)[wide].mean() >= 0.85
+    assert (lost - error)[wide].max() < 0.03
+    # and it is no cheap promise: not much larger than what is lost
+    assert error[wide].mean() < 2.5 * lost[wide].mean() + 0.02
+
+
+def test_what_sketches_hide_follows_from_what_further_ones_hide():
+    # planted: what is lost is 0.2 times the noise's standard deviation, noise 1 and then 4
+    seen = np.array([0.9 - 0.2, 0.5])
+    again = np.array([[0.9 - 0.4, 0.5]] * 3)
+    lost = hidden(seen, again, np.array([1.0, 0.0]), np.array([4.0, 0.0]))
+    assert lost == pytest.approx([0.2, 0.0])
+    # rounds that differ make it larger by two standard errors; a gain by chance is no loss
+    around = again + np.array([[-0.03], [0.0], [0.03]])
+    wider = hidden(seen, around, np.array([1.0, 0.0]), np.array([4.0, 0.0]))
+    assert wider == pytest.approx([0.2 + 2 * 0.03 / np.sqrt(3), 0.0])
+    assert hidden(seen[:1], again[:, :1] + 0.5, np.ones(1), np.full(1, 4.0)) == pytest.approx(0)
 
 
 def test_layers_that_are_no_sketch_have_no_error(pairs):

@@ -4,6 +4,11 @@ A sketch keeps inner products in expectation, and adds noise to each. The noise 
 similarity to itself look larger than it is, so CKA would come out too small; what it adds is known
 and is taken off. What is left is random, and how large it is can be seen by sketching the sketch
 once more, to half its width: that adds as much noise again.
+
+Of shared neighbours noise only hides some. A neighbour is lost where the noise of a distance is
+larger than what it is ahead by, and of those that are ahead by little there are as many as the
+little is large: what is lost grows as the noise's standard deviation. So what the second sketch
+loses says what the first has lost.
 """
 
 from __future__ import annotations
@@ -17,8 +22,9 @@ import numpy.typing as npt
 from layerlens.embedding.folding import fold
 from layerlens.embedding.neighbors import nearest_neighbors, shared_neighbors
 
-__all__ = ["Rows", "View", "cka", "overlap"]
+__all__ = ["Rows", "View", "cka", "hidden", "overlap"]
 
+Array = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
 
 
@@ -146,3 +152,28 @@ def overlap(a: View, b: View) -> float:
     if a.is_dot or b.is_dot:
         return float("nan")
     return float(shared_neighbors(a.neighbors, b.neighbors).mean(dtype=np.float64))
+
+
+def hidden(seen: Array, again: Array, noise: Array, more: Array) -> Array:
+    """Return how much of the overlap sketches hide at most, from what further sketches hide.
+
+    Parameters
+    ----------
+    seen : ndarray of shape (...)
+        The overlap.
+    again : ndarray of shape (n_rounds, ...)
+        The overlap where sketches were sketched again; two rounds or more.
+    noise, more : ndarray of shape (...)
+        Variance of the noise, then and now.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        What is lost if it grows as the noise's standard deviation, and two standard errors of it.
+        0 where there is no noise.
+    """
+    before, after = np.sqrt(noise), np.sqrt(more)
+    steps = np.divide(before, after - before, out=np.zeros_like(before), where=before > 0)
+    lost = np.maximum(seen - again.mean(axis=0), 0.0) * steps
+    around = 2 * again.std(axis=0, ddof=1) / np.sqrt(len(again))
+    return np.where(before > 0, lost + around, 0.0)
