@@ -291,3 +291,64 @@ def test_arrays_become_activations_without_a_copy():
 def test_arrays_that_do_not_fit_are_refused(arrays, more):
     with pytest.raises(ll.ShapeError):
         ll.Activations.of(arrays, **more)
+
+
+class Detector(nn.Module):
+    """Takes a list of images, as torchvision's detectors do."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images):
+        side = max(max(image.shape[1:]) for image in images)
+        padded = [
+            nn.functional.pad(i, (0, side - i.shape[2], 0, side - i.shape[1])) for i in images
+        ]
+        scores = self.head(self.body(torch.stack(padded)).mean((2, 3)))
+        return [{"scores": one} for one in scores]
+
+
+SEVERAL_SIZES = [torch.rand(3, 20, 16), torch.rand(3, 12, 18)]
+ONE_SIZE = [torch.rand(3, 16, 16), torch.rand(3, 16, 16)]
+
+
+@pytest.mark.parametrize("images", [SEVERAL_SIZES, ONE_SIZE, SEVERAL_SIZES[:1], ONE_SIZE * 2])
+def test_a_list_of_images_is_a_batch(images):
+    model = Detector()
+    with ll.Probe(model, ["body", "head"]) as probe:
+        probe.annotate(labels=list(range(len(images))))
+        outputs = model(images)
+    scores = np.stack([output["scores"].detach().numpy() for output in outputs])
+    np.testing.assert_array_equal(probe.activations["head"], scores)
+    assert probe.activations.labels.tolist() == list(range(len(images)))
+
+
+@pytest.mark.parametrize("batch", [SEVERAL_SIZES, (SEVERAL_SIZES, [{}, {}]), (ONE_SIZE, None)])
+def test_run_feeds_lists_of_images(batch):
+    acts = ll.Probe(Detector(), ["body", "head"]).run([batch, batch])
+    assert acts["body"].shape[0] == acts["head"].shape[0] == 4
+
+
+def test_a_list_of_images_is_no_input_to_record():
+    with (
+        pytest.warns(ll.LayerlensWarning, match="'input' .it is a list of images"),
+        ll.Probe(Detector(), ["input", "head"]) as probe,
+    ):
+        probe.model(ONE_SIZE)
+    assert list(probe.activations) == ["head"]
+
+
+def test_several_inputs_in_a_list_are_no_images():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(9, 2)
+
+        def forward(self, both):
+            return self.fc(both[0] + both[1])
+
+    with ll.Probe(Pair()) as probe:
+        probe.model([torch.rand(3, 8, 9), torch.rand(3, 8, 9)])
+    assert probe.activations["fc"].shape == (3, 16)

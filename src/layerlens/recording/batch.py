@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -16,7 +16,17 @@ from layerlens.recording import structure
 from layerlens.recording.layout import puts_batch_second
 from layerlens.recording.samples import Annotation
 
-__all__ = ["Batch", "Makers", "batch_size", "first_tensor", "is_calling_itself", "possible_sizes"]
+__all__ = [
+    "Batch",
+    "Makers",
+    "batch_size",
+    "first_tensor",
+    "image_list",
+    "is_calling_itself",
+    "possible_sizes",
+]
+
+_LEAST_SIDE = 8  # pixels; what is shorter is hardly an image
 
 
 @dataclass(slots=True)
@@ -75,8 +85,31 @@ def first_tensor(args: Any, kwargs: Any) -> torch.Tensor | None:
     return next((tensor for _, tensor in structure.tensors(given) if tensor.ndim), None)
 
 
+def image_list(args: Any, kwargs: Any) -> Sequence[torch.Tensor] | None:
+    """Return the images, where a module is called with a list of them, as detectors are.
+
+    They have no batch axis, and sizes of their own.
+    """
+    first = next(iter([*args, *kwargs.values()]), None)
+    if not isinstance(first, list | tuple) or not first:
+        return None
+    for one in first:
+        if not isinstance(one, torch.Tensor) or one.ndim != 3:
+            return None
+        if one.shape[0] not in (1, 3) or min(one.shape[1:]) < _LEAST_SIDE:
+            return None
+    return first
+
+
 def batch_size(module: nn.Module, args: Any, kwargs: Any) -> int | None:
-    """Return the number of samples that a module is called with: the first tensor's length."""
+    """Return the number of samples that a module is called with: the first tensor's length.
+
+    None where that does not tell: of a list that may be images, the first output does.
+    """
+    images = image_list(args, kwargs)
+    if images is not None:
+        alike = len({one.shape for one in images}) == 1
+        return None if alike else len(images)
     first = first_tensor(args, kwargs)
     if first is None:
         return None

@@ -20,6 +20,7 @@ from layerlens.recording.batch import (
     Makers,
     batch_size,
     first_tensor,
+    image_list,
     is_calling_itself,
     possible_sizes,
 )
@@ -214,13 +215,16 @@ class Capture:
             self.drop_batch()  # an interrupt left it half-way
         elif batch is not None and not self.caller_ends_batches:
             self.end_batch()
-        batch = self._batch
+        batch, images = self._batch, image_list(args, kwargs)
         if batch is None:
             given = [tensor for _, tensor in structure.tensors([args, kwargs])]
-            batch = self._begin_batch(batch_size(module, args, kwargs), possible_sizes(given))
+            possible = possible_sizes(given) | ({len(images)} if images else set())
+            batch = self._begin_batch(batch_size(module, args, kwargs), possible)
         batch.depth = 1
         batch.handling = sys.exc_info()[1]
-        if self._selection.model_input:
+        if self._selection.model_input and images:
+            self.ignored.setdefault(INPUT, "it is a list of images, each of a size of its own")
+        elif self._selection.model_input:
             self._take(INPUT, None, _merged(args, kwargs), module, "input")
 
     def _after_model(self, module: nn.Module, args: Any, output: Any) -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording import tables
+from layerlens.recording.batch import batch_size, image_list
 from layerlens.recording.samples import Annotation, looks_like_images
 
 __all__ = ["Fed", "as_batches", "class_names", "evaluation", "expected_samples", "feed"]
@@ -126,11 +127,11 @@ def feed(model: nn.Module, batch: Any) -> Fed:
         The model that will be called.
     batch : Tensor, ndarray, (x, y, ...), or mapping
         Of a tuple or list the first entry goes in, a second one is the labels if it is one
-        number or string a sample; of one-hot rows, their classes' numbers are. Of a mapping,
-        what the model's ``forward`` has as parameters
-        goes in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is the labels
-        (and goes in only where the model cannot do without) and under ``ids``, ``id`` the ids;
-        anything else with one value a sample becomes a column.
+        number or string a sample; of one-hot rows, their classes' numbers are. Images of several
+        sizes, in a list, go in as that list. Of a mapping, what the model's ``forward`` has as
+        parameters goes in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is
+        the labels (and goes in only where the model cannot do without) and under ``ids``, ``id``
+        the ids; anything else with one value a sample becomes a column.
 
     Raises
     ------
@@ -149,8 +150,12 @@ def feed(model: nn.Module, batch: Any) -> Fed:
     if isinstance(batch, tuple | list) and batch:
         if isinstance(batch[0], Mapping):
             fed = _feed_mapping(model, batch[0], device)
+        elif batch_size(model, (batch,), {}) == len(batch) and image_list((batch,), {}):
+            return Fed(([_to(image, device) for image in batch],))  # of several sizes
         elif isinstance(batch[0], torch.Tensor | np.ndarray):
             fed = feed(model, batch[0])
+        elif image_list((batch[0],), {}):
+            fed = Fed(([_to(image, device) for image in batch[0]],))
         else:
             raise RecordingError(_cannot(model, batch))
         labels = _classes_of_one_hot(batch[1]) if len(batch) > 1 else None
