@@ -28,7 +28,6 @@ from tests.page.decoding import Page
 from tests.page.results import many
 
 import layerlens
-from layerlens.viewer.source import module, style
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CODE_KB = 64
@@ -108,7 +107,9 @@ def sizes(path: Path) -> dict[str, float]:
     page = Page(path.read_text(encoding="utf-8"))
     pictures = sum(len(text) for name, text in page.content.items() if "thumbnails-" in name)
     whole = path.stat().st_size
+    code = len(page.script().encode()) + len(page.content["style"].encode())
     return {
+        "kB of code": code / 1000,
         "MB": whole / 1e6,
         "MB of thumbnails": pictures / 1e6,
         "MB but thumbnails": (whole - pictures) / 1e6,
@@ -173,9 +174,6 @@ def main() -> int:
             args=["--no-sandbox", "--disable-frame-rate-limit", "--disable-gpu-vsync"],
         )
         print(f"{versions(browser)}\n{machine()}")
-        print("the viewer")
-        code = len(module().encode()) + len(style().encode())
-        line("code, without comments", code / 1000, "kB", CODE_KB)
         for n, n_layers, thumbnails, neighbors, limits in PAGES:
             path = Path(folder) / "page.html"
             with warnings.catch_warnings():
@@ -185,7 +183,8 @@ def main() -> int:
             print(f"{n:,} points x {n_layers} layers{extra}")
             for name, value in sizes(path).items():
                 if value:
-                    line(name, value, "MB", limits.get(name))
+                    unit, limit = ("kB", CODE_KB) if "kB" in name else ("MB", limits.get(name))
+                    line(name, value, unit, limit)
             line("first paint", first_paint(browser, path, given.loads), "s", limits.get("first"))
             figures = moving(browser, path, n_layers, given.frames)
             line("frame to frame while gliding", figures["frame"], "ms", limits.get("frame"))

@@ -4,10 +4,14 @@ import base64
 import hashlib
 import html
 import io
+import re
 import time
 
 import numpy as np
+from tests.page import sources
 from tests.page.decoding import Page
+
+from layerlens.viewer import source
 
 STATE = """() => { const s = document.getElementById('layerlens').view.state; return {
   t: s.t, goal: s.goal, by: s.by, pick: s.pick, hover: s.hover, mode: s.mode, theme: s.theme,
@@ -26,11 +30,13 @@ class Visit:
         The file; `fragment` is put behind its address.
     width, height : int
         Of the window.
+    before : str
+        Script that runs before the page's own.
     options
         Those of playwright's ``new_context``.
     """
 
-    def __init__(self, browser, path, fragment="", width=1280, height=800, **options):
+    def __init__(self, browser, path, fragment="", width=1280, height=800, before="", **options):
         options.setdefault("reduced_motion", "reduce")
         self.path = path
         self.context = browser.new_context(
@@ -39,6 +45,8 @@ class Visit:
         )  # fmt: skip
         self.requests, self.refused, self.said = [], [], []  # refused: by the policy
         self.page = self.context.new_page()
+        if before:
+            self.page.add_init_script(before)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("requestfailed", self._failed)
         self.page.on("console", lambda said: self.said.append(f"{said.type}: {said.text}"))
@@ -131,23 +139,47 @@ class Visit:
         return rows[np.array(clear, dtype=bool)]
 
 
-def mutated(path, target, *changes):
-    """Write the page with its script changed, and the policy such that it runs all the same."""
+def rewritten(path, target, script, style=None):
+    """Write the page with another script and style, and the policy such that they run."""
     text = path.read_text(encoding="utf-8")
-    script = Page(text).script()
-    changed = script
-    for old, new in changes:
-        assert old in changed, f"the viewer has no {old!r} any more: plant the bug elsewhere"
-        changed = changed.replace(old, new)
-    assert changed != script
-
-    def digest(code):
-        return html.escape(base64.b64encode(hashlib.sha256(code.encode()).digest()).decode())
-
-    assert text.count(digest(script)) == 1 == text.count(script)
-    text = text.replace(digest(script), digest(changed)).replace(script, changed)
+    page = Page(text)
+    for old, new in ((page.script(), script), (page.content["style"], style)):
+        if new is not None:
+            assert text.count(digest(old)) == 1 == text.count(old)
+            text = text.replace(digest(old), digest(new)).replace(old, new)
     target.write_text(text, encoding="utf-8")
     return target
+
+
+def digest(code):
+    return html.escape(base64.b64encode(hashlib.sha256(code.encode()).digest()).decode())
+
+
+def with_webgl(path, target):
+    """Write the page so that it draws with WebGL, however few points it has."""
+    page = Page(path.read_text(encoding="utf-8"))
+    few = source.module(page.head)
+    many = source.module({**page.head, "n": 10**6})
+    assert len(many) > len(few)
+    script = page.script().replace(few, many)
+    assert script.count("{page: true}") == 1
+    start = "{page: true, renderer: 'webgl2'}"
+    return rewritten(path, target, script.replace("{page: true}", start))
+
+
+def mutated(path, target, *changes):
+    """Write the page as its readable sources give it, changed; without a change, it is the same."""
+    old = Page(path.read_text(encoding="utf-8"))
+    code, start = re.fullmatch(r"(.*)(const view = mount\(.*)", old.script(), re.DOTALL).groups()
+    assert code in {source.module({**old.head, "n": n}) for n in (1, 10**6)}
+    ground = old.content["style"].removesuffix(source.style())
+    assert ground != old.content["style"]
+    script, style = sources.module() + start, ground + sources.style()
+    for before, after in changes:
+        there = before in script, before in style
+        assert any(there), f"the viewer has no {before!r} any more: plant the bug elsewhere"
+        script, style = script.replace(before, after), style.replace(before, after)
+    return rewritten(path, target, script, style)
 
 
 def without_policy(path, target):

@@ -320,7 +320,7 @@ def keys_reach_everything_and_focus_is_seen(visit, path, six):
 def saved_table(page):
     page.page.locator("summary", has_text="Save").click()
     with page.page.expect_download() as download:
-        page.page.get_by_role("button", name="Table, CSV").click()
+        page.page.get_by_role("banner").get_by_role("button", name="Table, CSV").click()
     text = download.value.path().read_bytes().decode("utf-8-sig")
     return list(csv.reader(io.StringIO(text, newline="")))
 

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.page import checks
-from tests.page.browsing import mutated, without_policy
+from tests.page.browsing import mutated, with_webgl, without_policy
 from tests.page.planted import PLANTED
 
 HOSTILE = (
@@ -24,7 +24,10 @@ SIX = (
     checks.keys_reach_everything_and_focus_is_seen,
     checks.the_table_has_the_selected_points,
 )
-WEBGL = ("{page: true}", "{page: true, renderer: 'webgl2'}")
+NO_WEBGL = """const get = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, options) {
+  return kind === 'webgl2' ? null : get.call(this, kind, options);
+};"""
 BUGS = [(check, bug) for check, bugs in PLANTED.items() for bug in bugs]
 
 
@@ -42,8 +45,15 @@ def test_it_holds_with_hostile_strings(check, visit, hostile_file, six):
     check(visit, hostile_file, six)
 
 
+@pytest.mark.parametrize("check", PLANTED, ids=named)
+def test_it_holds_for_the_sources_too(check, visit, page_file, hostile_file, six, tmp_path):
+    """So that what the bugs are planted in has no other."""
+    path = hostile_file if check in HOSTILE else page_file
+    check(visit, mutated(path, tmp_path / "sources.html"), six)
+
+
 def test_webgl_draws_the_blend_and_the_legend_too(visit, page_file, six, tmp_path):
-    path = mutated(page_file, tmp_path / "webgl.html", WEBGL)
+    path = with_webgl(page_file, tmp_path / "webgl.html")
     page = visit(path)
     assert page.page.evaluate("document.getElementById('layerlens').view.renderer") == "webgl2"
     checks.between_layers_a_point_is_at_the_blend(visit, path, six)
@@ -51,17 +61,24 @@ def test_webgl_draws_the_blend_and_the_legend_too(visit, page_file, six, tmp_pat
 
 
 def test_without_webgl_the_raster_draws(visit, page_file, six, tmp_path):
-    path = mutated(
-        page_file, tmp_path / "none.html", WEBGL,
-        ("canvas.getContext('webgl2'", "canvas.getContext('no such thing'"),
-    )  # fmt: skip
-    page = visit(path)
+    path = with_webgl(page_file, tmp_path / "none.html")
+
+    def without(path, **options):
+        return visit(path, before=NO_WEBGL, **options)
+
+    page = without(path)
     assert page.page.evaluate("document.getElementById('layerlens').view.renderer") == "raster"
-    checks.between_layers_a_point_is_at_the_blend(visit, path, six)
+    says = "WebGL2 is not to be had here"
+    page.page.wait_for_timeout(400)
+    assert says in page.page.locator(".ll-caption").inner_text()
+    page.press("ArrowRight")
+    page.settled(1)
+    assert says in page.page.locator(".ll-caption").inner_text()
+    checks.between_layers_a_point_is_at_the_blend(without, path, six)
 
 
 def test_a_lost_context_is_followed_by_the_raster(visit, page_file, six, tmp_path):
-    page = visit(mutated(page_file, tmp_path / "lost.html", WEBGL))
+    page = visit(with_webgl(page_file, tmp_path / "lost.html"))
     page.page.evaluate(
         """document.querySelector('.ll-points').getContext('webgl2')
             .getExtension('WEBGL_lose_context').loseContext()"""
@@ -72,6 +89,7 @@ def test_a_lost_context_is_followed_by_the_raster(visit, page_file, six, tmp_pat
     x, y = page.places()[row].astype(int)
     pixels = page.pixels()
     assert (pixels[y, x] != pixels[pixels.shape[0] // 4, 20]).any()
+    assert "drawn without it" in page.page.locator(".ll-caption").inner_text()
 
 
 @pytest.mark.parametrize(("check", "bug"), BUGS, ids=named)
@@ -96,7 +114,8 @@ def test_a_planted_bug_of_webgl_is_noticed(change, visit, page_file, six, tmp_pa
     old, new = change
     if old == "color = ink;":
         old, new = "pixel = vec4(ink.rgb,", "pixel = vec4(ink.gbr,"
-    path = mutated(page_file, tmp_path / "planted.html", WEBGL, (old, new))
+    path = with_webgl(page_file, tmp_path / "webgl.html")
+    path = mutated(path, tmp_path / "planted.html", (old, new))
     with pytest.raises(AssertionError, match="is to have"):
         checks.between_layers_a_point_is_at_the_blend(visit, path, six)
 

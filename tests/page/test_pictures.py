@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.page import planted
+from tests.page.browsing import mutated
 from tests.page.checks import quiet
 from tests.page.decoding import Page
 
@@ -98,26 +100,71 @@ def shown_file_fixture(page_file):
     return Path(demo) if demo else page_file
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view_is_drawn_and_fits_the_window(name, visit, shown_file, pictures):
-    from PIL import Image
+# what must be seen of a view besides points: a sheet, or this share of pixels that the cloud of the
+# same layer, and without it, has not
+SHEETS = {"page-table-light": "trustworthy", "page-help-dark": "Shift + arrows"}
+ADDED = {
+    "page-point-light": 0.0005, "page-point-dark": 0.0005, "page-narrow-dark": 0.0005,
+    "page-images-dark": 0.005, "page-contours-light": 0.005,
+}  # fmt: skip
 
+
+def view_of(name, visit, path):
+    """A view, of which it is checked that it is drawn, in its theme, and fits the window."""
     arrange, window, scheme = VIEWS[name]
-    page = visit(shown_file, color_scheme=scheme, **window)
+    page = visit(path, color_scheme=scheme, **window)
     arrange(page)
     page.painted()
     page.page.wait_for_timeout(250)  # images are decoded
     quiet(page)
     assert page.state()["theme"] == scheme
-    inner, outer = page.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert inner <= outer, f"the page is {inner} pixels wide in a window of {outer}"
+    inner, outer = page.page.evaluate("""[Math.max(...[...document.querySelectorAll(
+        '.ll, .ll > *, .ll-stage')].map((e) => e.getBoundingClientRect().right),
+        document.documentElement.scrollWidth), window.innerWidth]""")
+    assert inner <= outer + 0.5, f"the page is {inner} pixels wide in a window of {outer}"
     pixels = page.pixels()
     ground = pixels[-3, -3].astype(int)
     assert (ground.mean() < 80) == (scheme == "dark")
-    # something is drawn: many pixels are not of the ground, and in many colours
-    other = np.abs(pixels.astype(int) - ground).sum(2) > 60
-    assert other.mean() > 0.01
-    assert len(np.unique(pixels[other] // 32, axis=0)) > 8
+    behind = page.page.evaluate("getComputedStyle(document.querySelector('.ll')).backgroundColor")
+    assert (int(behind[4:].split(",")[0]) < 80) == (scheme == "dark"), behind
+    dialog = page.page.locator("dialog")
+    if name in SHEETS:
+        assert dialog.is_visible() and SHEETS[name] in dialog.inner_text()
+        return page, pixels
+    box = page.page.evaluate("""(() => { const stage = document.querySelector('.ll-stage');
+        const shown = stage.hidden ? stage.nextElementSibling : stage;
+        const { left, top, width, height } = shown.getBoundingClientRect();
+        return [left, top, width, height].map((x) => x * devicePixelRatio); })()""")
+    left, top, width, height = map(int, box)
+    # the middle of it, where nothing is written
+    middle = pixels[
+        top + height // 6 : top + height * 5 // 6, left + width // 8 : left + width * 7 // 8
+    ]
+    values, counts = np.unique(middle.reshape(-1, 3), axis=0, return_counts=True)
+    other = np.abs(middle.astype(int) - values[counts.argmax()]).sum(2) > 60
+    assert other.mean() > 0.002, "next to nothing is drawn"
+    assert len(np.unique(middle[other] // 32, axis=0)) > 4
+    if "layers" in name:
+        colors = page.page.evaluate("""[...document.querySelector('.ll-stage').nextElementSibling
+            .querySelectorAll('canvas')].map((canvas) => new Set(new Uint32Array(canvas
+                .getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer))
+                .size)""")
+        assert len(colors) >= 6 and min(colors) > 4, colors
+    if name in ADDED:
+        page.page.locator(".ll-over").evaluate("(over) => (over.style.visibility = 'hidden')")
+        page.painted()
+        bare = page.pixels()[
+            top + height // 6 : top + height * 5 // 6, left + width // 8 : left + width * 7 // 8
+        ]
+        assert (bare != middle).any(2).mean() > ADDED[name], "nothing lies over the points"
+    return page, pixels
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_is_drawn_and_fits_the_window(name, visit, shown_file, pictures):
+    from PIL import Image
+
+    _, pixels = view_of(name, visit, shown_file)
     if pictures is not None:
         stream = io.BytesIO()
         image = Image.fromarray(pixels)
@@ -130,16 +177,25 @@ def test_a_view_is_drawn_and_fits_the_window(name, visit, shown_file, pictures):
         (pictures / f"{name}.png").write_bytes(stream.getvalue())
 
 
+@pytest.mark.parametrize("bug", planted.VIEWS, ids=lambda bug: bug[0])
+def test_a_planted_bug_of_a_view_is_noticed(bug, visit, page_file, tmp_path):
+    _, name, *changes = bug
+    path = mutated(page_file, tmp_path / "planted.html", *changes)
+    with pytest.raises(AssertionError) as caught:
+        view_of(name, visit, path)
+    assert "plant the bug elsewhere" not in str(caught.value)
+
+
 def test_controls_are_large_enough_for_a_finger(visit, page_file):
     page = visit(page_file, **NARROW)
     small = page.page.evaluate(
         """[...document.querySelectorAll('button, select, input, summary')].filter((e) => {
             const box = e.getBoundingClientRect();
-            return box.width && (Math.max(box.width, 0) < 24 || box.height < 24) &&
-                !['checkbox', 'range'].includes(e.type);
+            return box.width && (box.width < 24 || box.height < 24) && e.type !== 'checkbox';
         }).map((e) => e.outerHTML.slice(0, 90))"""
     )
     assert not small
+    assert page.page.get_by_role("slider").bounding_box()["height"] >= 32
 
 
 def test_a_touch_picks_and_two_fingers_zoom(visit, page_file):

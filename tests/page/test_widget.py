@@ -46,7 +46,7 @@ def test_the_front_end_gets_the_page_as_binary_traits(result):
     q = np.frombuffer(state["positions"], "<u2").reshape(2, 60, 2)
     assert state["head"]["n"] == 60 and q.max() < 65535
     assert json.loads(state["column_1"])[0].startswith("sample ")
-    assert "export default {render};" in state["_esm"] and state["_css"]
+    assert state["_esm"].endswith("export default{render};\n") and state["_css"]
     assert state["selection"] == [] and state["hover"] == state["pick"] == -1
     assert state["layer"] == "a"
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import sys
+import time
 import warnings
 from html import unescape
 from html.parser import HTMLParser
@@ -98,13 +99,38 @@ def test_a_layer_of_some_samples_says_which_it_has(make_result, tmp_path):
     assert not np.isnan(shown[[0, 2]]).any()
 
 
+def built_twice(make_result, folder):
+    """Return the page, after it was seen that a second one of the same input has its bytes."""
+    first = make_result(labels=np.arange(40) % 3).save(folder / "a.html").read_bytes()
+    again = make_result(labels=np.arange(40) % 3).save(folder / "b.htm").read_bytes()
+    assert first == again, "two builds give other bytes"
+    return first
+
+
 def test_same_input_same_bytes_and_the_seed_is_the_order(make_result, tmp_path):
-    first = make_result(labels=np.arange(40) % 3).save(tmp_path / "a.html").read_bytes()
-    again = make_result(labels=np.arange(40) % 3).save(tmp_path / "b.htm").read_bytes()
+    first = built_twice(make_result, tmp_path)
     other = make_result(labels=np.arange(40) % 3).save(tmp_path / "c.html", seed=1)
-    assert first == again
     orders = [samples_of(Page(x.decode())).tolist() for x in (first, other.read_bytes())]
     assert orders[0] != orders[1] != list(range(40)) != orders[0]
+
+
+@pytest.mark.parametrize("bug", ["an order by chance", "the time of day", "blanks in the data"])
+def test_a_build_that_gives_other_bytes_is_noticed(bug, make_result, tmp_path, monkeypatch):
+    from layerlens.sinks import _document, _page, _sampling
+
+    if bug == "an order by chance":
+        chance = np.random.default_rng
+        monkeypatch.setattr(_sampling.np.random, "default_rng", lambda seed=None: chance())
+    elif bug == "the time of day":
+        style = _document.style
+        monkeypatch.setattr(_document, "style", lambda: f"{style()}/* {time.time_ns()} */")
+    else:
+        packed = _page.as_json
+        monkeypatch.setattr(
+            _document, "as_json", lambda value: packed(value) + " " * (time.time_ns() % 1009)
+        )
+    with pytest.raises(AssertionError, match="two builds"):
+        built_twice(make_result, tmp_path)
 
 
 def test_mistakes_are_last_and_who_errs_is_a_column(make_result, tmp_path):

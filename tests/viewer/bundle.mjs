@@ -26,9 +26,14 @@ export function stripped(text) {
   return out.join('\n') + '\n';
 }
 
-/** The script of all modules. */
-export function bundle() {
-  return moduleNames().map((name) => stripped(readFileSync(join(folder, name), 'utf8'))
+/** Names that a module imports. @param {string} name */
+export function importedNames(name) {
+  return [...readFileSync(join(folder, name), 'utf8').matchAll(/^import \{ ([^}]+) \}/gm)].flatMap(([, names]) => names.split(', '));
+}
+
+/** The script of all modules, or of some. */
+export function bundle(names = moduleNames()) {
+  return names.map((name) => stripped(readFileSync(join(folder, name), 'utf8'))
     .split('\n').filter((line) => !line.startsWith('import ')).map((line) => line.replace(/^export /, '').replace(/\/\*\* .*? \*\/ ?/g, '')).join('\n')).join('');
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { backToFront, colored, drawingOrder, fogged, visibleRows } from '../../src/layerlens/viewer/coloring.js';
-import { classStyles, ground, luminance, packed, rgb, unpacked } from '../../src/layerlens/viewer/palette.js';
+import { colored, drawingOrder, visibleRows } from '../../src/layerlens/viewer/coloring.js';
+import { classStyles, ground, hexes, luminance, packed, unpacked } from '../../src/layerlens/viewer/palette.js';
+import { SPACE } from '../../src/layerlens/viewer/space.js';
 import { firstState, randomData, randoms } from './fixture.mjs';
 
 test('classes have the colours that they have in figures', () => {
@@ -10,7 +11,7 @@ test('classes have the colours that they have in figures', () => {
   for (const classes of [6, 8, 10]) {
     const block = python.split(`    ${classes}: (`)[1].split('\n    ),')[0].split(/\n {4}\d+: /)[0];
     const wanted = [...block.matchAll(/#[0-9a-f]{6}/g)].map(([hex]) => hex).slice(0, classes);
-    assert.deepEqual(classStyles(classes, 'petroff', 'light').map((style) => style.color), wanted.map(rgb));
+    assert.deepEqual(classStyles(classes, 'petroff', 'light').map((style) => style.color), hexes(wanted.join(' ').replaceAll('#', '')));
   }
 });
 
@@ -84,10 +85,10 @@ test('beyond ten classes each shape is drawn by itself', () => {
 test('depth: the farther first, and paler', () => {
   const random = randoms(2);
   const depth = Float32Array.from({ length: 500 }, random);
-  const order = backToFront(depth);
+  const order = SPACE.backToFront(depth);
   assert.deepEqual([...order].sort((a, b) => a - b), [...Array(500).keys()]);
   for (let i = 1; i < 500; i++) assert.ok(depth[order[i]] >= depth[order[i - 1]] - 1 / 128);
-  const [near, far] = fogged(Uint32Array.of(packed([10, 20, 30]), packed([10, 20, 30])), Float32Array.of(0.95, 0), [255, 255, 255], new Uint32Array(2));
+  const [near, far] = SPACE.fogged(Uint32Array.of(packed([10, 20, 30]), packed([10, 20, 30])), Float32Array.of(0.95, 0), [255, 255, 255], new Uint32Array(2));
   assert.deepEqual(unpacked(near), [10, 20, 30]);
   unpacked(far).forEach((c, i) => assert.ok(Math.abs(c - ([10, 20, 30][i] * 0.41 + 255 * 0.59)) < 4, String(c)));
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blend, identity, insidePolygon, nearestInPicture, nearestRow, NOWHERE, rowsInPolygon } from '../../src/layerlens/viewer/geometry.js';
-import { alignments, turned, unturned } from '../../src/layerlens/viewer/turning.js';
+import { SPACE } from '../../src/layerlens/viewer/space.js';
+import { alignments, unturned } from '../../src/layerlens/viewer/turning.js';
 import { randomData, randoms } from './fixture.mjs';
 
 const close = (a, b, by = 1e-5) => assert.ok(Math.abs(a - b) <= by, `${a} is not ${b}`);
@@ -32,7 +33,7 @@ test('a row that a layer lacks is nowhere in it, and stands at its place in the 
 
 test('three components are turned about the middle of the frame and keep their distances from it', () => {
   const data = randomData({ C: 3 });
-  const spin = turned(turned(unturned(), 0.7, 0.2), -0.1, 1.1);
+  const spin = SPACE.turned(SPACE.turned(unturned(), 0.7, 0.2), -0.1, 1.1);
   const out = new Float32Array(2 * data.n), depth = new Float32Array(data.n);
   blend(data, 2, null, spin, out, depth);
   for (let r = 0; r < data.n; r++) {
@@ -98,7 +99,7 @@ test('nearest in the picture are those of a full sort', () => {
 for (const C of [2, 3])
   test(`aligning brings back a layer that was turned and shifted, in ${C} dimensions`, () => {
     const data = randomData({ C, n: 40, L: 2 });
-    const spin = turned(unturned(), 0.8, C === 3 ? -0.5 : 0);
+    const spin = SPACE.turned(unturned(), 0.8, C === 3 ? -0.5 : 0);
     const [cos, sin] = [Math.cos(2.1), Math.sin(2.1)];
     const map = C === 3 ? spin : Float64Array.of(cos, -sin, sin, cos);
     const drawn = Float64Array.from(data.positions.subarray(0, 40 * C), (q) => (q / 65535 - 0.5) / 2);

@@ -1,13 +1,13 @@
 // The cloud: one layer's points, or what lies between two layers. Owns the canvases and the frames.
 
-import { backToFront, colored, drawingOrder, fogged, visibleRows } from './coloring.js';
-import { blend, NOWHERE } from './geometry.js';
-import { glRenderer } from './gl.js';
+import { colored, drawingOrder, visibleRows } from './coloring.js';
+import { blend, fitted, NOWHERE, present } from './geometry.js';
 import { paintOverlay } from './overlay.js';
 import { ground, packed } from './palette.js';
+import { pieces, spaceOf } from './pieces.js';
 import { rasterRenderer, stampSide } from './raster.js';
 import { alignments } from './turning.js';
-import { clamp, element } from './util.js';
+import { atEnd, clamp, element, listen, now, onResize } from './util.js';
 
 /** From so many points on, hardware is asked for. */
 const MANY = 50000;
@@ -21,14 +21,12 @@ export function createCloud(view, stage) {
   const { n } = data;
   const xy = new Float32Array(2 * n);
   const scratch = new Float32Array(2 * n);
-  const solid = data.components === 3;
-  const depth = solid ? new Float32Array(n) : null;
-  const paled = solid ? new Uint32Array(n) : null;
-  const over = element('canvas', { className: 'll-over', tabIndex: 0 });
-  over.setAttribute('role', 'img');
-  let canvas = element('canvas', { className: 'll-points' });
+  const space = spaceOf(data);
+  const depth = space ? new Float32Array(n) : null;
+  const over = element('canvas.ll-over', { tabIndex: 0, role: 'img' });
+  let canvas = element('canvas.ll-points');
   stage.append(canvas, over);
-  let ratio = 1, asked = 0, placedAt = NaN, layerColored = -1;
+  let ratio = 1, asked = 0, count = 0, placedAt = NaN, layerColored = -1;
   /** @type {import('./types.js').Group[]} */
   let groups = [];
   /** @type {number[]} */
@@ -37,34 +35,29 @@ export function createCloud(view, stage) {
 
   /** @returns {import('./types.js').Renderer} */
   function chosenRenderer() {
-    const wanted = options.renderer;
-    const found = wanted === 'webgl2' || (wanted !== 'raster' && n > MANY) ? glRenderer(canvas, wanted === 'webgl2', stampSide) : null;
-    if (found) {
-      canvas.addEventListener('webglcontextlost', fallBack, { once: true, signal: view.signal });
-      return found;
-    }
-    if (wanted !== 'raster' && n > MANY) freshCanvas(); // one that was asked for WebGL gives no other context
-    if (wanted === 'webgl2') view.say('WebGL2 is not to be had here: drawn without it.');
+    const forced = options.renderer === 'webgl2';
+    if (!forced && (n <= MANY || options.renderer === 'raster')) return rasterRenderer(canvas);
+    const found = pieces.gl?.(canvas, forced, stampSide);
+    if (!found) return fallBack(forced ? 'WebGL2 is not to be had here: drawn without it.' : '');
+    listen(view, canvas, 'webglcontextlost', () => {
+      renderer = fallBack('The graphics card gave up: drawn without it.');
+      draw();
+    }, { once: true });
+    return found;
+  }
+
+  /** Draw without the graphics card. @param {string} note why */
+  function fallBack(note) {
+    // a canvas that was asked for WebGL gives no other context
+    const next = element('canvas.ll-points', { width: canvas.width, height: canvas.height });
+    canvas.replaceWith(next);
+    canvas = next;
+    if (note) view.note(note);
     return rasterRenderer(canvas);
   }
 
-  function freshCanvas() {
-    const next = element('canvas', { className: 'll-points', width: canvas.width, height: canvas.height });
-    canvas.replaceWith(next);
-    canvas = next;
-  }
-
-  /** @param {Event} event */
-  function fallBack(event) {
-    event.preventDefault();
-    freshCanvas();
-    renderer = rasterRenderer(canvas);
-    view.say('The graphics card gave up: drawn without it.');
-    draw();
-  }
-
   function regroup() {
-    const order = depth && places() && backToFront(depth);
+    const order = depth && places() && space?.backToFront(depth);
     groups = drawingOrder(n, view.coloring, view.visible, state.selection, state.selected, order);
   }
 
@@ -93,7 +86,7 @@ export function createCloud(view, stage) {
     const back = ground(state.theme);
     return {
       xy: places(), groups,
-      colors: paled && depth ? fogged(view.coloring.colors, depth, back, paled.slice()) : view.coloring.colors,
+      colors: space && depth ? space.fogged(view.coloring.colors, depth, back, new Uint32Array(n)) : view.coloring.colors,
       camera: { x: x * factor, y: y * factor, k: k * factor }, size: pointSize() * factor, ground: packed(back),
     };
   }
@@ -101,45 +94,42 @@ export function createCloud(view, stage) {
   /** CSS pixels: smaller the more there are, larger the closer one looks. */
   function pointSize() {
     const base = n > 100000 ? 2 : n > 40000 ? 2.5 : n > 12000 ? 3 : n > 4000 ? 4 : n > 1000 ? 5 : 7;
-    return base * clamp((state.camera.k / fitted().k) ** 0.4, 0.7, 3);
+    return base * clamp((state.camera.k / whole().k) ** 0.4, 0.7, 3);
   }
 
   function paint() {
     asked = 0;
     if (!canvas.width || !view.width || stage.hidden) return;
-    const start = performance.now();
+    const start = now();
     if ((state.fade || state.by === 'stress' || state.by === 'clusters') && layerColored !== view.layer) {
       recolor();
       if (state.by === 'clusters') view.redrawLegend(); // each layer has clusters of its own
     } else if (depth && placedAt !== state.t) regroup();
     renderer.draw(frame(ratio));
     paintOverlay(view, over, ratio);
-    frames.push(performance.now() - start);
+    frames.push(now() - start);
     if (frames.length > 600) frames.shift();
-    view.root.dataset.painted = String(Number(view.root.dataset.painted ?? 0) + 1);
+    view.root.dataset.painted = String(++count);
     painted.forEach((f) => f(state));
   }
   /** @type {Set<(state: import('./types.js').State) => void>} */
   const painted = new Set();
 
-  function fitted() {
-    const k = Math.min(view.width, view.height) * 0.94;
-    return { k, x: (view.width - k) / 2, y: (view.height - k) / 2 };
-  }
+  const whole = () => fitted(view.width, view.height);
 
   /** @param {number} factor @param {number} [x] @param {number} [y] */
   function zoom(factor, x = view.width / 2, y = view.height / 2) {
     const { camera } = state;
-    const k = clamp(camera.k * factor, fitted().k / 4, fitted().k * 400);
+    const k = clamp(camera.k * factor, whole().k / 4, whole().k * 400);
     const f = k / camera.k;
     store.set({ camera: { k, x: x - (x - camera.x) * f, y: y - (y - camera.y) * f } });
   }
 
   function resize() {
     const { width, height } = stage.getBoundingClientRect();
-    const next = Math.min(devicePixelRatio || 1, options.ratio ?? 2);
+    const next = Math.min(devicePixelRatio, options.ratio ?? 2);
     if (!width || !height || (width === view.width && height === view.height && next === ratio)) return;
-    const before = view.width ? fitted() : null;
+    const before = whole();
     ratio = next;
     view.width = width;
     view.height = height;
@@ -147,14 +137,11 @@ export function createCloud(view, stage) {
       each.width = Math.round(width * ratio);
       each.height = Math.round(height * ratio);
     }
-    const after = fitted();
-    const f = before ? after.k / before.k : 1;
-    store.set({
-      camera: before
-        ? { k: state.camera.k * f, x: after.x + (state.camera.x - before.x) * f, y: after.y + (state.camera.y - before.y) * f }
-        : after,
-    });
-    if (asked) cancelAnimationFrame(asked);
+    const { x, y, k } = state.camera;
+    const after = whole();
+    const f = after.k / before.k;
+    store.set({ camera: before.k ? { k: k * f, x: after.x + (x - before.x) * f, y: after.y + (y - before.y) * f } : after });
+    cancelAnimationFrame(asked);
     paint(); // in the same frame: a resized canvas is blank
   }
 
@@ -171,23 +158,21 @@ export function createCloud(view, stage) {
     regroup();
   });
   store.on('t by palette theme hidden fade selection align spin camera pick hover contours names images paths grid', draw);
-  const watcher = new ResizeObserver(resize);
-  watcher.observe(stage);
-  view.signal.addEventListener('abort', () => {
-    watcher.disconnect();
+  onResize(view, stage, resize);
+  atEnd(view, () => {
     cancelAnimationFrame(asked);
     renderer.release();
   });
 
   Object.assign(view, {
     draw, places, zoom,
-    fit: () => store.set({ camera: fitted() }),
+    fit: () => store.set({ camera: whole() }),
     groups: () => groups,
     /** @param {number} layer */
     placesOnce: (layer) => blend(data, layer, view.maps, state.spin, scratch),
     /** @param {number} row @param {number} layer */
     placeOf(row, layer) {
-      if (data.present && !data.present[layer * n + row]) return null;
+      if (!present(data, layer, row)) return null;
       const C = data.components, from = (layer * n + row) * C;
       const alone = { ...data, n: 1, layers: data.layers.slice(0, 1), positions: data.positions.subarray(from, from + C), present: null };
       const [x, y] = blend(alone, 0, view.maps && [view.maps[layer]], state.spin, new Float32Array(2));
@@ -195,13 +180,13 @@ export function createCloud(view, stage) {
     },
     /** @param {number} row */
     screen(row) {
-      const at = places();
-      const x = at[2 * row] * state.camera.k + state.camera.x, y = at[2 * row + 1] * state.camera.k + state.camera.y;
-      return { x, y, shown: at[2 * row] > NOWHERE / 2 && (!view.visible || view.visible[row] === 1) };
+      const [u, v] = places().subarray(2 * row);
+      const { x, y, k } = state.camera;
+      return { x: u * k + x, y: v * k + y, shown: u > NOWHERE / 2 && (!view.visible || view.visible[row] === 1) };
     },
   });
   return {
-    over, frame, pointSize, recolor, frames, painted,
+    over, frame, recolor, frames, painted,
     get canvas() { return canvas; },
     get kind() { return renderer.kind; },
     paintNow: paint,

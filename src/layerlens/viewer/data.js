@@ -1,6 +1,6 @@
 // What Python packed (FORMAT.md), from the page's sections or the notebook's traits.
 
-import { decode64 } from './util.js';
+import { present } from './geometry.js';
 
 /**
  * @typedef {object} Source
@@ -8,6 +8,12 @@ import { decode64 } from './util.js';
  * @property {(name: string) => Uint8Array<ArrayBuffer> | null} bytes
  * @property {(name: string) => any} json
  */
+
+/** Base64 text to bytes. @param {string} text */
+function decode64(text) {
+  const quick = /** @type {any} */ (Uint8Array).fromBase64;
+  return /** @type {Uint8Array<ArrayBuffer>} */ (quick ? quick.call(Uint8Array, text) : Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+}
 
 /** @param {Document} page @returns {import('./types.js').Data} */
 export function fromPage(page) {
@@ -20,40 +26,20 @@ export function fromPage(page) {
   return assembled({ head: json('head'), bytes, json });
 }
 
-/** @param {{get: (name: string) => any}} model an anywidget model @returns {import('./types.js').Data} */
-export function fromModel(model) {
-  const trait = (/** @type {string} */ name) => model.get(name.replaceAll('-', '_'));
-  const parsed = (/** @type {any} */ value) => (typeof value === 'string' ? JSON.parse(value) : value);
-  const bytes = (/** @type {string} */ name) => {
-    const value = trait(name);
-    if (!value) return null;
-    // a copy of its own: a view into a message may begin at an odd address
-    return value instanceof DataView || ArrayBuffer.isView(value)
-      ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice()
-      : new Uint8Array(value).slice();
-  };
-  const json = (/** @type {string} */ name) => {
-    const value = trait(name);
-    return value && (value instanceof ArrayBuffer || ArrayBuffer.isView(value))
-      ? JSON.parse(new TextDecoder().decode(bytes(name) ?? undefined))
-      : parsed(value);
-  };
-  return assembled({ head: parsed(trait('head')), bytes, json });
-}
-
 /**
  * @param {Source} source
  * @returns {import('./types.js').Data}
  */
 export function assembled({ head, bytes, json }) {
-  if (!head || head.version !== 1)
-    throw new Error(`this viewer reads pages of version 1, not ${head ? head.version : 'a page without a head'}`);
-  const { n, components, layers } = head;
+  if (head?.version !== 1)
+    throw new Error(`this viewer reads pages of version 1, not ${head?.version}`);
+  // names of the file are quoted: the build gives ours shorter ones
+  const { n, 'components': components, 'layers': layers } = head;
   const L = layers.length;
   const required = (/** @type {string} */ name, /** @type {number} */ size) => {
     const part = bytes(name);
-    if (!part || part.length !== size)
-      throw new Error(`section ${name} has ${part ? part.length : 'no'} bytes where ${size} are due`);
+    if (part?.length !== size)
+      throw new Error(`section ${name} has ${part?.length ?? 'no'} bytes where ${size} are due`);
     return part;
   };
   const wide = (/** @type {string} */ name, /** @type {number} */ items) => new Uint16Array(required(name, 2 * items).buffer);
@@ -62,7 +48,7 @@ export function assembled({ head, bytes, json }) {
     head, n, components, layers,
     positions: wide('positions', L * n * components),
     present: bytes('present'),
-    columns: head.columns.map((/** @type {any} */ column, /** @type {number} */ i) => {
+    columns: head['columns'].map((/** @type {any} */ column, /** @type {number} */ i) => {
       const name = `column-${i}`;
       const levels = column.levels ?? [];
       const values = column.kind === 'text' ? json(name).map(String)
@@ -70,7 +56,7 @@ export function assembled({ head, bytes, json }) {
           : levels.length <= 255 ? required(name, n) : wide(name, n);
       return { name: column.name, kind: column.kind, levels: levels.map(String), missing: column.missing ?? -1, values };
     }),
-    roles: head.roles,
+    roles: head['roles'],
     stress: has.stress ? required('stress', L * n) : null,
     spread: has.spread ? required('spread', L * n) : null,
     clusters: has.clusters ? wide('clusters', L * n) : null,
@@ -81,8 +67,9 @@ export function assembled({ head, bytes, json }) {
 
 /** @param {any} head @param {number} L @param {(name: string, size: number) => Uint8Array<ArrayBuffer>} required @param {(name: string) => Uint8Array<ArrayBuffer> | null} bytes */
 function neighborsOf(head, L, required, bytes) {
-  if (!head.neighbors) return null;
-  const { k, rows } = head.neighbors;
+  const given = head['neighbors'];
+  if (!given) return null;
+  const { k, rows } = given;
   const narrow = head.n <= 65535;
   const raw = required('neighbors', L * rows * k * (narrow ? 2 : 4)).buffer;
   return { k, rows, table: narrow ? new Uint16Array(raw) : new Uint32Array(raw), slots: slotsOf(head.n, rows, bytes('neighbor-rows')) };
@@ -90,7 +77,7 @@ function neighborsOf(head, L, required, bytes) {
 
 /** @param {any} head @param {(name: string) => Uint8Array<ArrayBuffer> | null} bytes */
 function thumbnailsOf(head, bytes) {
-  const given = head.thumbnails;
+  const given = head['thumbnails'];
   if (!given) return null;
   const sheets = [];
   for (let s = 0; s < given.sheets; s++) {
@@ -98,7 +85,7 @@ function thumbnailsOf(head, bytes) {
     sheets.push(new Blob(image ? [image] : [], { type: given.mime }));
   }
   return {
-    width: given.width, height: given.height, perSheet: given.per_sheet, columns: given.columns, sheets,
+    width: given.width, height: given.height, perSheet: given.per_sheet, columns: given['columns'], sheets,
     slots: slotsOf(head.n, given.rows, bytes('thumbnail-rows')),
   };
 }
@@ -112,12 +99,23 @@ function slotsOf(n, rows, bytes) {
 }
 
 /**
+ * What a layer knows of every row, null where it knows nothing.
+ * @template {'stress' | 'spread' | 'clusters'} T
+ * @param {import('./types.js').Data} data @param {T} name @param {number} layer
+ * @returns {import('./types.js').Data[T]}
+ */
+export function ofLayer(data, name, layer) {
+  const part = data[name];
+  return /** @type {any} */ (part && !data.layers[layer].lacks?.includes(name) ? part.subarray(layer * data.n, (layer + 1) * data.n) : null);
+}
+
+/**
  * A row's native nearest neighbours in a layer, or null where the page has none of it.
  * @param {import('./types.js').Data} data @param {number} layer @param {number} row
  */
 export function nativeNeighbors(data, layer, row) {
-  const { neighbors, present } = data;
-  if (!neighbors || (present && !present[layer * data.n + row])) return null;
+  const { neighbors } = data;
+  if (!neighbors || !present(data, layer, row)) return null;
   const slot = neighbors.slots ? neighbors.slots[row] : row;
   if (slot < 0) return null;
   const from = (layer * neighbors.rows + slot) * neighbors.k;
@@ -138,10 +136,7 @@ export function cell(column, row) {
 
 /** The columns that can colour and label, by number. @param {import('./types.js').Data} data */
 export function labelColumn(data) {
-  const { label, prediction } = data.roles;
-  if (label !== undefined) return label;
-  if (prediction !== undefined) return prediction;
-  return data.columns.findIndex((column) => column.kind === 'category');
+  return data.roles.label ?? data.roles.prediction ?? data.columns.findIndex((column) => column.kind === 'category');
 }
 
 /** @param {import('./types.js').Data} data @param {number} row */

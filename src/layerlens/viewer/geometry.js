@@ -28,13 +28,13 @@ export function identity(C) {
  * @param {Float32Array | null} [depth]
  */
 export function blend(data, t, maps, spin, out, depth = null) {
-  const { n, components: C, positions: q, present } = data;
+  const { n, components: C, positions: q } = data;
   const i = Math.min(Math.floor(t), data.layers.length - 1);
   const f = t - i;
   const j = f > 0 ? i + 1 : i;
-  const plain = identity(C);
-  const P = seen(maps ? maps[i] : plain, spin, C, 1 - f);
-  const Q = seen(maps ? maps[j] : plain, spin, C, f);
+  const form = (/** @type {number} */ layer, /** @type {number} */ weight) => seen(maps ? maps[layer] : identity(C), spin, C, weight);
+  const P = form(i, 1 - f);
+  const Q = form(j, f);
   const a = i * n * C;
   const b = j * n * C;
   if (C === 2) {
@@ -46,15 +46,15 @@ export function blend(data, t, maps, spin, out, depth = null) {
       out[s + 1] = p2 * x + p3 * y + q2 * u + q3 * v + p5 + q5;
     }
   } else {
-    for (let r = 0, s = a, e = b; r < n; r++, s += 3, e += 3) {
-      const x = q[s], y = q[s + 1], z = q[s + 2], u = q[e], v = q[e + 1], w = q[e + 2];
-      out[2 * r] = P[0] * x + P[1] * y + P[2] * z + Q[0] * u + Q[1] * v + Q[2] * w + P[9] + Q[9];
-      out[2 * r + 1] = P[3] * x + P[4] * y + P[5] * z + Q[3] * u + Q[4] * v + Q[5] * w + P[10] + Q[10];
-      if (depth) depth[r] = P[6] * x + P[7] * y + P[8] * z + Q[6] * u + Q[7] * v + Q[8] * w + P[11] + Q[11];
-    }
+    for (let r = 0, s = a, e = b; r < n; r++, s += 3, e += 3)
+      for (let c = 0; c < 3; c++) {
+        const m = 3 * c;
+        const sum = P[m] * q[s] + P[m + 1] * q[s + 1] + P[m + 2] * q[s + 2] + Q[m] * q[e] + Q[m + 1] * q[e + 1] + Q[m + 2] * q[e + 2] + P[9 + c] + Q[9 + c];
+        if (c < 2) out[2 * r + c] = sum;
+        else if (depth) depth[r] = sum;
+      }
   }
-  if (present) hideAbsent(present, n, i, j, f, q, C, seen(maps ? maps[i] : plain, spin, C, 1),
-    seen(maps ? maps[j] : plain, spin, C, 1), out);
+  if (data.present) placeAlone(data, i, j, f, form, out);
   return out;
 }
 
@@ -65,37 +65,59 @@ export function blend(data, t, maps, spin, out, depth = null) {
 function seen(map, spin, C, weight) {
   const form = new Float64Array(C * C + C);
   for (let r = 0; r < C; r++) {
-    let shift = 0;
+    let shift = C === 2 ? map[4 + r] : 0.5;
     for (let c = 0; c < C; c++) {
       let sum = C === 2 ? map[r * 2 + c] : 0;
-      if (C === 3) for (let m = 0; m < 3; m++) sum += spin[r * 3 + m] * map[m * 3 + c];
+      for (let m = 0; C === 3 && m < 3; m++) sum += spin[r * 3 + m] * map[m * 3 + c];
       form[r * C + c] = (sum * weight) / 65535;
-      shift += C === 3 ? spin[r * 3 + c] * (map[9 + c] - 0.5) : 0;
+      if (C === 3) shift += spin[r * 3 + c] * (map[9 + c] - 0.5);
     }
-    form[C * C + r] = weight * (C === 2 ? map[4 + r] : shift + 0.5);
+    form[C * C + r] = weight * shift;
   }
   return form;
 }
 
 /**
  * A row that only one of the two layers has stands where that one has it, while that one is nearer.
- * @param {Uint8Array} present @param {number} n @param {number} i @param {number} j @param {number} f
- * @param {Uint16Array} q @param {number} C @param {Float64Array} P @param {Float64Array} Q
- * @param {Float32Array} out
+ * @param {import('./types.js').Data} data @param {number} i @param {number} j @param {number} f
+ * @param {(layer: number, weight: number) => Float64Array} form @param {Float32Array} out
  */
-function hideAbsent(present, n, i, j, f, q, C, P, Q, out) {
+function placeAlone(data, i, j, f, form, out) {
+  const { n, components: C, positions: q } = data;
+  const forms = [form(i, 1), form(j, 1)];
   for (let r = 0; r < n; r++) {
-    const here = present[i * n + r];
-    const there = present[j * n + r];
+    const here = present(data, i, r), there = present(data, j, r);
     if (here && there) continue;
-    const [form, layer] = here ? [P, i] : [Q, j];
+    const layer = here ? i : j;
     const shown = here ? f < 0.5 : there && f >= 0.5;
+    const map = forms[here ? 0 : 1];
     for (let c = 0; c < 2; c++) {
-      let sum = form[C * C + c];
-      for (let m = 0; m < C; m++) sum += form[c * C + m] * q[(layer * n + r) * C + m];
+      let sum = map[C * C + c];
+      for (let m = 0; m < C; m++) sum += map[c * C + m] * q[(layer * n + r) * C + m];
       out[2 * r + c] = shown ? sum : NOWHERE;
     }
   }
+}
+
+/** Whether a layer has a row. @param {import('./types.js').Data} data @param {number} layer @param {number} row */
+export function present(data, layer, row) {
+  return !data.present || data.present[layer * data.n + row] === 1;
+}
+
+/**
+ * The square of how far it is from a row in one layer's picture to a row in another's, in steps of 1/65535.
+ * @param {import('./types.js').Data} data @param {number} layer @param {number} row @param {number} layer2 @param {number} row2
+ */
+export function apart({ n, components: C, positions: q }, layer, row, layer2, row2) {
+  let sum = 0;
+  for (let c = 0; c < C; c++) sum += (q[(layer * n + row) * C + c] - q[(layer2 * n + row2) * C + c]) ** 2;
+  return sum;
+}
+
+/** The camera that shows the whole frame. @param {number} width @param {number} height @returns {import('./types.js').Camera} */
+export function fitted(width, height) {
+  const k = Math.min(width, height) * 0.94;
+  return { k, x: (width - k) / 2, y: (height - k) / 2 };
 }
 
 /** @param {ArrayLike<number>} polygon x, y, x, y, … @param {number} x @param {number} y */
@@ -118,20 +140,9 @@ export function insidePolygon(polygon, x, y) {
  * @param {Uint8Array | null} visible
  */
 export function rowsInPolygon(polygon, xy, visible) {
-  const n = xy.length / 2;
-  const hits = new Uint8Array(n);
-  let left = Infinity, right = -Infinity, top = Infinity, bottom = -Infinity;
-  for (let i = 0; i < polygon.length; i += 2) {
-    left = Math.min(left, polygon[i]);
-    right = Math.max(right, polygon[i]);
-    top = Math.min(top, polygon[i + 1]);
-    bottom = Math.max(bottom, polygon[i + 1]);
-  }
-  for (let r = 0; r < n; r++) {
-    const x = xy[2 * r], y = xy[2 * r + 1];
-    if (x < left || x > right || y < top || y > bottom || (visible && !visible[r])) continue;
-    if (insidePolygon(polygon, x, y)) hits[r] = 1;
-  }
+  const hits = new Uint8Array(xy.length / 2);
+  for (let r = 0; r < hits.length; r++)
+    if ((!visible || visible[r]) && insidePolygon(polygon, xy[2 * r], xy[2 * r + 1])) hits[r] = 1;
   return hits;
 }
 
@@ -160,18 +171,12 @@ export function nearestRow(xy, x, y, radius, visible) {
  * @param {import('./types.js').Data} data @param {number} layer @param {number} row @param {number} k
  */
 export function nearestInPicture(data, layer, row, k) {
-  const { n, components: C, positions: q, present } = data;
-  const base = layer * n;
   const rows = /** @type {number[]} */ ([]);
   const far = /** @type {number[]} */ ([]);
-  for (let r = 0; r < n; r++) {
-    if (r === row || (present && !present[base + r])) continue;
-    let d = 0;
-    for (let c = 0; c < C; c++) {
-      const step = q[(base + r) * C + c] - q[(base + row) * C + c];
-      d += step * step;
-    }
-    if (rows.length === k && d >= far[k - 1]) continue;
+  for (let r = 0; r < data.n; r++) {
+    if (r === row || !present(data, layer, r)) continue;
+    const d = apart(data, layer, r, layer, row);
+    if (d >= far[k - 1]) continue;
     let at = Math.min(rows.length, k - 1);
     for (; at > 0 && far[at - 1] > d; at--) {
       far[at] = far[at - 1];

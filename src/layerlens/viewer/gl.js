@@ -1,5 +1,8 @@
 // The accelerator: WebGL2 points, for many points on real hardware. Draws the same frame as the raster.
 
+import { unpacked } from './palette.js';
+import { pieces } from './pieces.js';
+
 const VERTEX = `#version 300 es
 layout(location=0) in vec2 place;
 layout(location=1) in vec4 color;
@@ -54,59 +57,49 @@ export function glRenderer(canvas, force, sideOf) {
   gl.useProgram(program);
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
-  const places = gl.createBuffer(), inks = gl.createBuffer();
-  gl.bindBuffer(gl.ARRAY_BUFFER, places);
-  gl.enableVertexAttribArray(0);
-  gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
-  gl.bindBuffer(gl.ARRAY_BUFFER, inks);
-  gl.enableVertexAttribArray(1);
-  gl.vertexAttribPointer(1, 4, gl.UNSIGNED_BYTE, true, 0, 0);
+  /** Fill a buffer. @param {number} kind @param {WebGLBuffer} buffer @param {Float32Array | Uint32Array} [values] */
+  const bind = (kind, buffer, values) => {
+    gl.bindBuffer(kind, buffer);
+    if (values) gl.bufferData(kind, /** @type {BufferSource} */ (values), gl.DYNAMIC_DRAW);
+    return buffer;
+  };
+  const [places, inks] = /** @type {[number, number, boolean][]} */ ([[2, gl.FLOAT, false], [4, gl.UNSIGNED_BYTE, true]]).map(([size, type, whole], i) => {
+    const buffer = bind(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.enableVertexAttribArray(i);
+    gl.vertexAttribPointer(i, size, type, whole, 0, 0);
+    return buffer;
+  });
   const [camera, size, alpha, shape] = ['camera', 'size', 'alpha', 'shape'].map((u) => gl.getUniformLocation(program, u));
   /** @type {Map<Uint32Array, WebGLBuffer>} */
   const indices = new Map();
   /** @type {Uint32Array | null} */
   let inked = null;
 
-  /** @param {import('./types.js').Group[]} groups */
-  function keepOnly(groups) {
-    const used = new Set(groups.map((group) => group.rows));
-    for (const [rows, buffer] of indices)
-      if (!used.has(rows)) {
-        gl?.deleteBuffer(buffer);
-        indices.delete(rows);
-      }
-  }
-
   return {
     kind: 'webgl2',
     draw(frame) {
       const { width, height } = canvas;
-      const back = [0, 8, 16].map((shift) => ((frame.ground >> shift) & 255) / 255);
+      const { xy, colors, groups, camera: { x, y, k } } = frame;
+      const [r, g, b] = unpacked(frame.ground).map((part) => part / 255);
       gl.viewport(0, 0, width, height);
-      gl.clearColor(back[0], back[1], back[2], 1);
+      gl.clearColor(r, g, b, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
-      gl.bindBuffer(gl.ARRAY_BUFFER, places);
-      gl.bufferData(gl.ARRAY_BUFFER, frame.xy, gl.DYNAMIC_DRAW);
-      if (inked !== frame.colors) {
-        gl.bindBuffer(gl.ARRAY_BUFFER, inks);
-        gl.bufferData(gl.ARRAY_BUFFER, frame.colors, gl.DYNAMIC_DRAW);
-        inked = frame.colors;
-      }
-      const { x, y, k } = frame.camera;
+      bind(gl.ARRAY_BUFFER, places, xy);
+      if (inked !== colors) bind(gl.ARRAY_BUFFER, inks, (inked = colors));
       gl.uniform4f(camera, x / height, y / height, k / height, width / height);
-      keepOnly(frame.groups);
-      for (const group of frame.groups) {
-        let buffer = indices.get(group.rows);
-        if (!buffer) {
-          buffer = gl.createBuffer();
-          indices.set(group.rows, buffer);
-          gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
-          gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, group.rows, gl.STATIC_DRAW);
-        } else gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
-        gl.uniform1f(size, sideOf(group.style, group.shape ? frame.size * 1.2 : frame.size));
-        gl.uniform1f(alpha, group.style === 'dim' ? 0.14 : 1);
-        gl.uniform1i(shape, group.shape);
-        gl.drawElements(gl.POINTS, group.rows.length, gl.UNSIGNED_INT, 0);
+      for (const [rows, buffer] of indices)
+        if (!groups.some((group) => group.rows === rows)) {
+          gl.deleteBuffer(buffer);
+          indices.delete(rows);
+        }
+      for (const { rows, style, shape: form } of groups) {
+        const known = indices.get(rows);
+        if (known) bind(gl.ELEMENT_ARRAY_BUFFER, known);
+        else indices.set(rows, bind(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer(), rows));
+        gl.uniform1f(size, sideOf(style, form ? frame.size * 1.2 : frame.size));
+        gl.uniform1f(alpha, style === 'dim' ? 0.14 : 1);
+        gl.uniform1i(shape, form);
+        gl.drawElements(gl.POINTS, rows.length, gl.UNSIGNED_INT, 0);
       }
     },
     release,
@@ -126,3 +119,5 @@ function linked(gl) {
   gl.linkProgram(program);
   return gl.getProgramParameter(program, gl.LINK_STATUS) ? program : null;
 }
+
+pieces.gl = glRenderer;

@@ -1,6 +1,7 @@
 // The view in the address: layer, colour, pick, selection. A link opens what was seen.
 
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+import { listed, marked } from './query.js';
+
 const MOST_LISTED = 200;
 
 /** @param {Record<string, string>} parts empty ones are left out */
@@ -9,55 +10,31 @@ export function encodeHash(parts) {
   return given.length ? '#' + given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&') : '';
 }
 
-/** @param {string} hash @returns {Record<string, string>} what cannot be read is left out */
+/** @param {string} hash @returns {Record<string, string>} */
 export function decodeHash(hash) {
-  /** @type {Record<string, string>} */
-  const parts = {};
-  for (const part of hash.replace(/^#/, '').split('&')) {
-    const at = part.indexOf('=');
-    if (at < 1) continue;
-    try {
-      parts[part.slice(0, at)] = decodeURIComponent(part.slice(at + 1));
-    } catch {
-      continue; // a broken escape
-    }
-  }
-  return parts;
+  return Object.fromEntries(new URLSearchParams(hash.slice(1)));
 }
 
 /**
- * Rows as text: few by number (base 36), many as a bitmap (six rows a character, after `~`).
+ * Rows as text: few by number (base 36), many as a bitmap (after `~`, eight rows a byte, in base64).
  * @param {Uint8Array} selection
  */
 export function encodeRows(selection) {
-  const rows = [];
-  for (let r = 0; r < selection.length && rows.length <= MOST_LISTED; r++) if (selection[r]) rows.push(r);
+  const rows = listed(selection);
   if (rows.length <= MOST_LISTED) return rows.map((r) => r.toString(36)).join('.');
-  let text = '~';
-  for (let r = 0; r < selection.length; r += 6) {
-    let bits = 0;
-    for (let b = 0; b < 6; b++) if (selection[r + b]) bits |= 1 << b;
-    text += DIGITS[bits];
-  }
-  return text.replace(/A+$/, '');
+  const bytes = new Uint8Array(Math.ceil(selection.length / 8));
+  for (const r of rows) bytes[r >> 3] |= 1 << (r & 7);
+  return '~' + btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
 }
 
 /** @param {string} text @param {number} n */
 export function decodeRows(text, n) {
-  const selection = new Uint8Array(n);
-  if (text.startsWith('~')) {
-    for (let i = 1; i < text.length; i++) {
-      const bits = DIGITS.indexOf(text[i]);
-      for (let b = 0; b < 6; b++) {
-        const r = (i - 1) * 6 + b;
-        if (bits > 0 && bits & (1 << b) && r < n) selection[r] = 1;
-      }
-    }
-  } else {
-    for (const part of text.split('.')) {
-      const r = /^[0-9a-z]{1,6}$/.test(part) ? parseInt(part, 36) : n;
-      if (r < n) selection[r] = 1;
-    }
+  if (text[0] !== '~') return marked(n, text.split('.').map((part) => (/^[0-9a-z]{1,6}$/.test(part) ? parseInt(part, 36) : -1)));
+  let bytes = '';
+  try {
+    bytes = atob(text.slice(1));
+  } catch {
+    // what was written by hand, or cut
   }
-  return selection;
+  return new Uint8Array(n).map((_, r) => (bytes.charCodeAt(r >> 3) >> (r & 7)) & 1);
 }

@@ -1,130 +1,114 @@
 // All layers at once, small: under the chart, or in the place of the cloud. Linked by colour, selection, hover.
 
+import { fitted } from './geometry.js';
 import { ground, packed } from './palette.js';
-import { paintRows, stampOf, stampSide, wipe } from './raster.js';
-import { element, printable } from './util.js';
+import { paintRows, stampOf, stampSide } from './raster.js';
+import { atEnd, element, group, now, onResize, printable } from './util.js';
 
 /** Of more rows a fair part is drawn small: rows are shuffled. */
 const MOST_ROWS = 20000;
 
+/** @typedef {{layer: number, node: HTMLButtonElement, points: HTMLCanvasElement, mark: HTMLElement[]}} Cell */
+
 /**
  * @param {import('./types.js').View} view
- * @param {"strip" | "grid"} kind
+ * @param {boolean} strip or the grid
  */
-export function createMultiples(view, kind) {
-  const { data, store, state } = view;
-  const L = data.layers.length;
-  const box = element('div', { className: `ll-multiples ll-${kind}` });
-  box.setAttribute('role', 'group');
-  box.setAttribute('aria-label', 'Layers, side by side');
-  /** @type {{layer: number, node: HTMLButtonElement, points: HTMLCanvasElement, mark: HTMLElement[]}[]} */
+export function createMultiples(view, strip) {
+  const { data: { layers, n }, store, state } = view;
+  const L = layers.length;
+  const box = group(strip ? 'div.ll-multiples ll-strip' : 'div.ll-multiples ll-grid', 'Layers, side by side');
+  /** @type {Cell[]} */
   let cells = [];
-  /** @type {number[]} */
+  /** @type {Cell[]} */
   let queue = [];
-  let timer = 0, width = 0, every = 0;
+  let timer = 0, every = 0;
 
   function layOut() {
-    width = box.clientWidth;
+    const width = box.clientWidth;
     if (!width) return;
-    const step = kind === 'strip' ? Math.max(1, Math.ceil(L / Math.max(1, Math.floor(width / 54)))) : 1;
+    const step = strip ? Math.max(1, Math.ceil(L / Math.max(1, Math.floor(width / 54)))) : 1;
     if (step !== every) {
       every = step;
-      cells = data.layers.map((_, layer) => layer).filter((layer) => layer % step === 0).map(makeCell);
+      cells = layers.map((_, layer) => layer).filter((layer) => layer % step === 0).map(makeCell);
       box.replaceChildren(...cells.map((cell) => cell.node));
     }
-    if (kind === 'strip')
-      for (const { layer, node } of cells) {
-        node.style.left = `${(layer * 100) / L}%`;
-        node.style.width = `${(Math.min(step, L - layer) * 100) / L}%`;
-      }
     current();
     redraw();
   }
 
-  /** @param {number} layer */
+  /** @param {number} layer @returns {Cell} */
   function makeCell(layer) {
-    const { name, type } = data.layers[layer];
+    const { name, type } = layers[layer];
     const points = element('canvas');
-    const mark = ['ll-at ll-picked', 'll-at'].map((className) => element('i', { className, hidden: true }));
-    const label = element('span', { className: 'll-name', textContent: printable(name, 40) });
-    const node = element('button', { type: 'button', title: `${printable(name)}${type ? ` (${printable(type, 40)})` : ''}: go there` },
-      element('span', { className: 'll-cell' }, points, ...mark), label);
-    node.setAttribute('aria-label', `Layer ${layer + 1}, ${printable(name, 60)}`);
-    node.addEventListener('click', () => {
-      if (kind === 'grid') store.set({ grid: false });
-      view.go(layer);
-    });
+    const mark = [element('i.ll-at ll-picked', { hidden: true }), element('i.ll-at', { hidden: true })];
+    const node = element('button', {
+      type: 'button', title: `${printable(name, 120)}${type ? ` (${printable(type)})` : ''}: go there`, 'aria-label': `Layer ${layer + 1}, ${printable(name)}`,
+      style: strip ? `left:${(layer * 100) / L}%;width:${(Math.min(every, L - layer) * 100) / L}%` : '',
+      onclick() {
+        if (!strip) store.set({ grid: false });
+        view.go(layer);
+      },
+    }, element('span.ll-cell', points, mark), element('span.ll-name', printable(name)));
     return { layer, node, points, mark };
   }
 
   function redraw() {
-    if (!cells.length || (kind === 'grid') !== state.grid && kind === 'grid') return;
-    const near = (/** @type {number} */ i) => Math.abs(cells[i].layer - state.t);
-    queue = [...cells.keys()].sort((a, b) => near(b) - near(a));
+    if (!strip && !state.grid) return;
+    const away = (/** @type {Cell} */ cell) => Math.abs(cell.layer - state.t);
+    queue = [...cells].sort((a, b) => away(b) - away(a));
     timer ||= setTimeout(work, 0);
   }
 
   /** A few layers at a time, so that the page answers in between. */
   function work() {
     timer = 0;
-    const start = performance.now();
-    while (queue.length && performance.now() - start < 8) paintCell(cells[/** @type {number} */ (queue.pop())]);
+    const start = now();
+    for (let cell; now() - start < 8 && (cell = queue.pop()); ) paintCell(cell);
     if (queue.length) timer = setTimeout(work, 0);
     else marks();
   }
 
-  /** @param {{layer: number, points: HTMLCanvasElement}} cell */
+  /** @param {Cell} cell */
   function paintCell({ layer, points }) {
-    const ratio = Math.min(devicePixelRatio || 1, 2);
-    const w = Math.round(points.clientWidth * ratio), h = Math.round(points.clientHeight * ratio);
-    const context = points.getContext('2d', { alpha: false });
-    if (!w || !h || !context) return;
-    points.width = w;
-    points.height = h;
-    const image = context.createImageData(w, h);
-    const target = { pixels: new Uint32Array(image.data.buffer), stride: w, left: 0, top: 0, width: w, height: h };
-    wipe(target, packed(ground(state.theme)));
-    const k = Math.min(w, h) * 0.94;
-    const camera = { k, x: (w - k) / 2, y: (h - k) / 2 };
+    const ratio = Math.min(devicePixelRatio, 2);
+    const width = Math.round(points.clientWidth * ratio), height = Math.round(points.clientHeight * ratio);
+    const context = /** @type {CanvasRenderingContext2D} */ (points.getContext('2d', { alpha: false }));
+    if (!width || !height) return;
+    points.width = width;
+    points.height = height;
+    const image = context.createImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer).fill(packed(ground(state.theme)));
     const places = view.placesOnce(layer);
-    const size = (kind === 'grid' ? (data.n > 5000 ? 1.5 : 2.5) : data.n > 3000 ? 1 : 1.5) * ratio;
+    const size = (strip ? (n > 3000 ? 1 : 1.5) : n > 5000 ? 1.5 : 2.5) * ratio;
     for (const { rows, style, shape } of view.groups()) {
-      const step = style === 'chosen' ? 1 : Math.ceil(rows.length / MOST_ROWS);
-      const part = step > 1 ? rows.filter((_, i) => i % step === 0) : rows;
-      const small = size < 3 ? 0 : shape; // too small for shapes
-      paintRows(target, places, part, view.coloring.colors, camera, stampOf(stampSide(style, style === 'chosen' ? size * 0.8 : size), small), style === 'dim');
+      const chosen = style === 'chosen';
+      const step = chosen ? 1 : Math.ceil(rows.length / MOST_ROWS);
+      paintRows({ pixels, width, height }, places, step > 1 ? rows.filter((_, i) => i % step === 0) : rows, view.coloring.colors, fitted(width, height),
+        stampOf(stampSide(style, chosen ? size * 0.8 : size), size < 3 ? 0 : shape), style === 'dim'); // too small for shapes
     }
     context.putImageData(image, 0, 0);
   }
 
   function marks() {
-    if (kind === 'grid' && !state.grid) return;
+    if (!strip && !state.grid) return;
     for (const { layer, points, mark } of cells)
       [state.pick, state.hover].forEach((row, i) => {
-        const w = points.clientWidth, h = points.clientHeight, k = Math.min(w, h) * 0.94;
+        const { k, x, y } = fitted(points.clientWidth, points.clientHeight);
         const at = row < 0 ? null : view.placeOf(row, layer);
-        const { style } = mark[i];
         mark[i].hidden = !at;
-        if (at) style.transform = `translate(${(w - k) / 2 + at.x * k}px, ${(h - k) / 2 + at.y * k}px)`;
+        if (at) mark[i].style.transform = `translate(${x + at.x * k}px,${y + at.y * k}px)`;
       });
   }
 
   function current() {
-    for (const { layer, node } of cells) {
-      const on = view.layer >= layer && view.layer < layer + every;
-      if (on) node.setAttribute('aria-current', 'true');
-      else node.removeAttribute('aria-current');
-    }
+    for (const { layer, node } of cells) node.setAttribute('aria-current', String(view.layer >= layer && view.layer < layer + every));
   }
 
   store.on('by palette theme hidden selection fade align spin grid', redraw);
   store.on('pick hover align spin', marks);
   store.on('t', current);
-  const watcher = new ResizeObserver(layOut);
-  watcher.observe(box);
-  view.signal.addEventListener('abort', () => {
-    watcher.disconnect();
-    clearTimeout(timer);
-  });
+  onResize(view, box, layOut);
+  atEnd(view, () => clearTimeout(timer));
   return box;
 }

@@ -1,8 +1,29 @@
 // The notebook's entry: an anywidget's model and element.
 
-import { fromModel } from './data.js';
+import { assembled } from './data.js';
 import { listed } from './query.js';
 import { mount } from './view.js';
+
+/** @param {{get: (name: string) => any}} model an anywidget model @returns {import('./types.js').Data} */
+export function fromModel(model) {
+  const trait = (/** @type {string} */ name) => model.get(name.replaceAll('-', '_'));
+  const parsed = (/** @type {any} */ value) => (typeof value === 'string' ? JSON.parse(value) : value);
+  const bytes = (/** @type {string} */ name) => {
+    const value = trait(name);
+    if (!value) return null;
+    // a copy of its own: a view into a message may begin at an odd address
+    return value instanceof DataView || ArrayBuffer.isView(value)
+      ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice()
+      : new Uint8Array(value).slice();
+  };
+  const json = (/** @type {string} */ name) => {
+    const value = trait(name);
+    return value && (value instanceof ArrayBuffer || ArrayBuffer.isView(value))
+      ? JSON.parse(new TextDecoder().decode(bytes(name) ?? undefined))
+      : parsed(value);
+  };
+  return assembled({ head: parsed(trait('head')), bytes, json });
+}
 
 /**
  * @param {{model: any, el: HTMLElement}} widget

@@ -2,11 +2,14 @@
 
 import { nativeNeighbors } from './data.js';
 import { contour, densest, densityGrid } from './density.js';
+import { cssColor, ground, inkOf, unpacked } from './palette.js';
 import { listed, MOST_PATHS } from './query.js';
-import { printable } from './util.js';
+import { clamp, printable } from './util.js';
 
 /** How many images are drawn at most. */
 const MOST_IMAGES = 900;
+
+/** @typedef {{context: CanvasRenderingContext2D, view: import('./types.js').View, ink: string, back: string}} Brush */
 
 /**
  * @param {import('./types.js').View} view
@@ -14,24 +17,33 @@ const MOST_IMAGES = 900;
  * @param {number} ratio
  */
 export function paintOverlay(view, canvas, ratio) {
-  const context = canvas.getContext('2d');
-  if (!context) return;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const { state } = view;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, view.width, view.height);
-  const dark = state.theme === 'dark';
-  const brush = { context, view, ink: dark ? '#f4f6fa' : '#14171c', back: dark ? '#14161b' : '#ffffff' };
+  context.lineJoin = 'round';
+  const brush = { context, view, ink: inkOf(state.theme), back: cssColor(ground(state.theme)) };
   if (state.images) paintImages(brush);
   if (state.contours || state.names) paintClasses(brush);
-  paintPaths(brush);
+  if (state.paths && state.selected && state.selected < MOST_PATHS)
+    for (const row of listed(state.selection)) if (row !== state.pick) paintPath(brush, row, colorOf(view, row), 1.25);
+  if (state.pick >= 0) paintPath(brush, state.pick, brush.ink, 1.75);
   paintMarks(brush);
 }
 
-/** @typedef {{context: CanvasRenderingContext2D, view: import('./types.js').View, ink: string, back: string}} Brush */
+/** @param {import('./types.js').View} view @param {number} row */
+function colorOf({ coloring }, row) {
+  return cssColor(unpacked(coloring.colors[row]));
+}
 
-/** @param {number} color packed @param {number} [alpha] */
-function css(color, alpha = 1) {
-  return `rgba(${color & 255},${(color >> 8) & 255},${(color >> 16) & 255},${alpha})`;
+/** Draw the line, and under it a broader one of the ground, so that it is seen on anything. @param {Brush} brush @param {string} color @param {number} width */
+function strokeTwice({ context, back }, color, width) {
+  context.strokeStyle = back;
+  context.lineWidth = width + 2;
+  context.stroke();
+  context.strokeStyle = color;
+  context.lineWidth = width;
+  context.stroke();
 }
 
 /**
@@ -39,150 +51,117 @@ function css(color, alpha = 1) {
  * row the whole of it, of selected ones what is near, so that many can be told apart.
  * @param {Brush} brush @param {number} row @param {string} color @param {number} width
  */
-function paintPath({ context, view, back }, row, color, width) {
-  const { state, data } = view;
-  const { camera } = state;
-  const points = data.layers.map((_, l) => {
+function paintPath(brush, row, color, width) {
+  const { context, view } = brush;
+  const { state, data: { layers } } = view;
+  const { x, y, k } = state.camera;
+  const whole = row === state.pick;
+  const i = Math.floor(state.t), before = Math.max(i - 1, 0);
+  /** @typedef {{x: number, y: number} | null} Place */
+  const points = layers.map((_, l) => {
     const place = view.placeOf(row, l);
-    return { x: (place?.x ?? 0) * camera.k + camera.x, y: (place?.y ?? 0) * camera.k + camera.y, there: place !== null };
+    return place && { x: place.x * k + x, y: place.y * k + y };
   });
   const here = view.screen(row);
-  const i = Math.floor(state.t);
-  const stroke = (/** @type {{x: number, y: number, there: boolean}[]} */ line, /** @type {number[]} */ dash, /** @type {number} */ alpha) => {
-    const shown = line.filter((p) => p.there);
+  const now = here.shown ? here : null;
+  const stroke = (/** @type {Place[]} */ line, /** @type {number} */ alpha, /** @type {number[]} */ dash = []) => {
+    context.globalAlpha = alpha;
     context.setLineDash(dash);
     context.beginPath();
-    shown.forEach((p, at) => (at ? context.lineTo(p.x, p.y) : context.moveTo(p.x, p.y)));
-    for (const [ink, extra] of /** @type {[string, number][]} */ ([[back, 2], [color, 0]])) {
-      context.strokeStyle = ink;
-      context.globalAlpha = extra ? 0.6 * alpha : alpha;
-      context.lineWidth = width + extra;
-      context.stroke();
-    }
-    context.globalAlpha = 1;
+    for (const p of line) if (p) context.lineTo(p.x, p.y);
+    strokeTwice(brush, color, width);
     context.setLineDash([]);
+    context.globalAlpha = 1;
   };
-  const now = here.shown ? [{ ...here, there: true }] : [];
-  context.lineJoin = 'round';
-  stroke([...now, ...points.slice(i + 1, row === state.pick ? undefined : i + 2)], [1, 4], 0.75);
-  const before = Math.max(i - 1, 0);
-  if (row !== state.pick) stroke(points.slice(0, before + 1), [], 0.25);
-  stroke([...points.slice(row === state.pick ? 0 : before, i + 1), ...now], [], 1);
+  stroke([now, ...points.slice(i + 1, whole ? undefined : i + 2)], 0.75, [1, 4]);
+  if (!whole) stroke(points.slice(0, before + 1), 0.25);
+  stroke([...points.slice(whole ? 0 : before, i + 1), now], 1);
   context.fillStyle = color;
-  for (let l = row === state.pick ? 0 : before; l <= i && l < data.layers.length; l++) {
-    if (!points[l].there) continue;
-    context.beginPath();
-    context.arc(points[l].x, points[l].y, width + 0.5, 0, 7);
-    context.fill();
-  }
+  for (const p of points.slice(whole ? 0 : before, i + 1)) if (p) disc(context, p.x, p.y, width + 0.5);
+}
+
+/** @param {CanvasRenderingContext2D} context @param {number} x @param {number} y @param {number} radius */
+function disc(context, x, y, radius) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 7);
+  context.fill();
 }
 
 /** @param {Brush} brush */
-function paintPaths(brush) {
-  const { view, ink } = brush;
-  const { state } = view;
-  if (state.paths && state.selected && state.selected < MOST_PATHS)
-    for (const row of listed(state.selection)) if (row !== state.pick) paintPath(brush, row, css(view.coloring.colors[row]), 1.25);
-  if (state.pick >= 0) paintPath(brush, state.pick, ink, 1.75);
-}
-
-/** @param {Brush} brush */
-function paintMarks({ context, view, ink, back }) {
-  const { state, data } = view;
-  const ring = (/** @type {number} */ row, /** @type {number} */ radius, /** @type {number} */ width, /** @type {boolean} */ filled) => {
+function paintMarks(brush) {
+  const { context, view, ink } = brush;
+  const { state, data, lasso } = view;
+  const ring = (/** @type {number} */ row, /** @type {number} */ radius, /** @type {number} */ width, /** @type {string} */ fill) => {
     const { x, y, shown } = view.screen(row);
     if (!shown) return;
-    context.beginPath();
-    context.arc(x, y, radius, 0, 7);
-    if (filled) {
-      context.fillStyle = css(view.coloring.colors[row]);
-      context.fill();
-    }
-    for (const [color, extra] of /** @type {[string, number][]} */ ([[back, 2.5], [ink, 0]])) {
-      context.strokeStyle = color;
-      context.lineWidth = width + extra;
-      context.stroke();
-    }
+    context.fillStyle = fill;
+    disc(context, x, y, radius);
+    strokeTwice(brush, ink, width);
   };
   if (state.pick >= 0) {
-    for (const other of nativeNeighbors(data, view.layer, state.pick) ?? []) ring(other, 5, 1.25, false);
-    ring(state.pick, 8, 2, true);
+    for (const other of nativeNeighbors(data, view.layer, state.pick) ?? []) ring(other, 5, 1.25, 'transparent');
+    ring(state.pick, 8, 2, colorOf(view, state.pick));
   }
-  if (state.hover >= 0 && state.hover !== state.pick) ring(state.hover, 7, 1.75, true);
-  const line = view.lasso;
-  if (line.length > 2) {
-    context.beginPath();
-    for (let i = 0; i < line.length; i += 2) context.lineTo(line[i], line[i + 1]);
-    context.closePath();
-    context.globalAlpha = 0.08;
-    context.fillStyle = ink;
-    context.fill();
-    context.globalAlpha = 1;
-    context.strokeStyle = ink;
-    context.lineWidth = 1.25;
-    context.setLineDash([5, 4]);
-    context.stroke();
-    context.setLineDash([]);
-  }
+  if (state.hover >= 0 && state.hover !== state.pick) ring(state.hover, 7, 1.75, colorOf(view, state.hover));
+  if (lasso.length < 3) return;
+  context.beginPath();
+  for (let i = 0; i < lasso.length; i += 2) context.lineTo(lasso[i], lasso[i + 1]);
+  context.closePath();
+  context.globalAlpha = 0.08;
+  context.fillStyle = context.strokeStyle = ink;
+  context.fill();
+  context.globalAlpha = 1;
+  context.lineWidth = 1.25;
+  context.setLineDash([5, 4]);
+  context.stroke();
+  context.setLineDash([]);
 }
 
 /** @param {Brush} brush contours of each class, its name where it is densest */
 function paintClasses({ context, view, ink, back }) {
-  const { state, coloring, data } = view;
-  const { camera } = state;
-  const places = view.places();
-  const span = Math.max(view.width, view.height) / camera.k;
-  const area = {
-    left: (view.width / 2 - camera.x) / camera.k - span / 2, top: (view.height / 2 - camera.y) / camera.k - span / 2, side: span,
-  };
-  const chosen = (/** @type {number} */ row) => !state.selected || state.selection[row] === 1;
+  const { state, coloring } = view;
   const { codes } = coloring;
-  const keys = codes ? coloring.keys.filter((key) => !state.hidden.has(key.level) && key.count) : [];
-  const classes = keys.length && keys.length <= 40
-    ? keys.map((key) => ({ label: key.label, color: `rgb(${key.color.join(',')})`, meant: (/** @type {number} */ r) => codes?.[r] === key.level && chosen(r) }))
-    : [{ label: '', color: ink, meant: chosen }];
-  context.lineWidth = 1.5;
+  const { x, y, k } = state.camera;
+  const places = view.places();
+  const side = Math.max(view.width, view.height) / k;
+  const area = { left: (view.width / 2 - x) / k - side / 2, top: (view.height / 2 - y) / k - side / 2, side };
+  const keys = coloring.keys.filter((key) => !state.hidden.has(key.level) && key.count);
+  const classes = keys.length && keys.length <= 40 ? keys : [null];
   const names = [];
-  for (const { label, color, meant } of classes) {
-    const grid = densityGrid(places, meant, area);
+  for (const key of classes) {
+    const grid = densityGrid(places, (row) => (!state.selected || state.selection[row] === 1) && (!key || codes?.[row] === key.level), area);
     const peak = densest(grid, area);
     if (!peak.height) continue;
-    context.strokeStyle = color;
+    if (key) names.push({ text: printable(key.label, 24), x: peak.x * k + x, y: peak.y * k + y });
+    context.strokeStyle = key ? cssColor(key.color) : ink;
+    context.lineWidth = 1.5;
     // lines round a handful of points tell nothing
-    if (state.contours && grid.reduce((sum, x) => sum + x, 0) >= 9.5)
+    if (state.contours && grid.reduce((sum, count) => sum + count, 0) >= 9.5)
       for (const share of [0.15, 0.45, 0.75]) {
-        const lines = contour(grid, share * peak.height, area);
         context.beginPath();
-        for (let i = 0; i < lines.length; i += 4) {
-          context.moveTo(lines[i] * camera.k + camera.x, lines[i + 1] * camera.k + camera.y);
-          context.lineTo(lines[i + 2] * camera.k + camera.x, lines[i + 3] * camera.k + camera.y);
-        }
+        contour(grid, share * peak.height, area).forEach(([u, v], i) => context[i % 2 ? 'lineTo' : 'moveTo'](u * k + x, v * k + y));
         context.stroke();
       }
-    names.push({ label, x: peak.x * camera.k + camera.x, y: peak.y * camera.k + camera.y });
   }
-  if (!state.names || data.n === 0) return;
-  context.font = '600 13px system-ui, sans-serif';
+  if (!state.names) return;
+  context.font = '600 13px system-ui,sans-serif';
   context.textAlign = 'center';
   context.textBaseline = 'middle';
-  context.lineJoin = 'round';
-  for (const { label, x, y } of names) {
-    const text = printable(label, 24);
-    context.lineWidth = 4;
-    context.strokeStyle = back;
-    context.strokeText(text, x, y);
-    context.fillStyle = ink;
-    context.fillText(text, x, y);
+  context.lineWidth = 4;
+  context.strokeStyle = back;
+  context.fillStyle = ink;
+  for (const name of names) {
+    context.strokeText(name.text, name.x, name.y);
+    context.fillText(name.text, name.x, name.y);
   }
 }
 
 /** @param {Brush} brush images instead of points, as many as do not cover each other */
 function paintImages({ context, view }) {
-  const { data, state, coloring } = view;
-  const { thumbnails } = data;
+  const { data: { thumbnails }, state } = view;
   if (!thumbnails) return;
-  const side = Math.min(56, Math.max(24, Math.round(0.035 * state.camera.k)));
-  if (Number.isInteger(state.t) || !view.pictured.length) view.pictured = apart(view, side + 4);
+  const side = clamp(Math.round(0.035 * state.camera.k), 24, 56);
+  if (Number.isInteger(state.t) || !view.pictured.length) view.pictured = spaced(view, side + 4);
   context.imageSmoothingEnabled = thumbnails.width > side;
   const scale = side / Math.max(thumbnails.width, thumbnails.height);
   const w = thumbnails.width * scale, h = thumbnails.height * scale;
@@ -190,7 +169,7 @@ function paintImages({ context, view }) {
     const { x, y, shown } = view.screen(row);
     const part = view.sheetPart(row);
     if (!shown || !part) continue;
-    context.fillStyle = css(coloring.colors[row]);
+    context.fillStyle = colorOf(view, row);
     context.globalAlpha = state.selected && !state.selection[row] ? 0.25 : 1;
     context.fillRect(x - w / 2 - 1.5, y - h / 2 - 1.5, w + 3, h + 3);
     context.drawImage(part.image, part.x, part.y, thumbnails.width, thumbnails.height, x - w / 2, y - h / 2, w, h);
@@ -199,7 +178,7 @@ function paintImages({ context, view }) {
 }
 
 /** Rows whose images do not cover each other, selected ones first. @param {import('./types.js').View} view @param {number} side */
-function apart(view, side) {
+function spaced(view, side) {
   const { state, data } = view;
   /** @type {Map<number, {x: number, y: number}>} */
   const taken = new Map(); // no cell of this size holds two that are apart

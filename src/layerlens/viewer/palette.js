@@ -1,23 +1,26 @@
 // Colours and shapes that tell classes apart, also for colour-blind people, on light and dark grounds.
 
+/** @param {string} text six hexadecimal digits a colour @returns {number[][]} */
+export function hexes(text) {
+  return text.split(' ').map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+}
+
 /**
  * Sequences of M. A. Petroff, arXiv:2107.02270, optimised for dichromats: the same as the figures
  * have. No more than ten colours are far apart for everyone; beyond ten they come again in another shape.
- * @type {Record<number, string[]>}
+ * @type {Record<number, number[][]>}
  */
 const PETROFF = {
-  6: ['#5790fc', '#f89c20', '#e42536', '#964a8b', '#9c9ca1', '#7a21dd'],
-  8: ['#1845fb', '#ff5e02', '#c91f16', '#c849a9', '#adad7d', '#86c8dd', '#578dff', '#656364'],
-  10: ['#3f90da', '#ffa90e', '#bd1f01', '#94a4a2', '#832db6', '#a96b59', '#e76300', '#b9ac70', '#717581', '#92dadd'],
+  6: hexes('5790fc f89c20 e42536 964a8b 9c9ca1 7a21dd'),
+  8: hexes('1845fb ff5e02 c91f16 c849a9 adad7d 86c8dd 578dff 656364'),
+  10: hexes('3f90da ffa90e bd1f01 94a4a2 832db6 a96b59 e76300 b9ac70 717581 92dadd'),
 };
 
 /** M. Okabe and K. Ito, Color Universal Design, without black. */
-const OKABE = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#b8a800'];
+const OKABE = hexes('0072b2 e69f00 009e73 cc79a7 56b4e9 d55e00 b8a800');
 
 /** Nine stops of viridis, from low to high. */
-const VIRIDIS = [
-  [68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37],
-];
+const VIRIDIS = hexes('440154 472c7a 3b518b 2c718e 21908d 27ad81 5cc863 aadc32 fde725');
 
 /** Names of the palettes, the first is the default. */
 export const PALETTES = ['petroff', 'okabe'];
@@ -25,9 +28,10 @@ export const PALETTES = ['petroff', 'okabe'];
 /** How many shapes there are: disc, triangle, square, cross, diamond, triangle down, ring. */
 export const SHAPES = 7;
 
-/** @param {string} text `#3f90da` @returns {number[]} */
-export function rgb(text) {
-  return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+
+/** As style sheets and canvases have it. @param {number[]} color */
+export function cssColor([r, g, b]) {
+  return `rgb(${r},${g},${b})`;
 }
 
 /** One number as an image's bytes have it. @param {ArrayLike<number>} color */
@@ -54,9 +58,20 @@ export function luminance(color) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
+/** What is behind the points, what is written on it, what is not known. */
+const GROUNDS = {
+  light: { ground: [255, 255, 255], ink: '#14171c', unknown: [205, 208, 213] },
+  dark: { ground: [20, 22, 27], ink: '#f4f6fa', unknown: [84, 88, 97] },
+};
+
 /** @param {"light" | "dark"} theme colour behind the points */
 export function ground(theme) {
-  return theme === 'dark' ? [20, 22, 27] : [255, 255, 255];
+  return GROUNDS[theme].ground;
+}
+
+/** @param {"light" | "dark"} theme colour of what is written on the points' ground */
+export function inkOf(theme) {
+  return GROUNDS[theme].ink;
 }
 
 /**
@@ -66,7 +81,7 @@ export function ground(theme) {
  */
 export function classStyles(classes, palette, theme) {
   const size = classes <= 6 ? 6 : classes <= 8 ? 8 : 10;
-  const colors = (palette === 'okabe' ? OKABE : PETROFF[size]).map(rgb).map((color) => legible(color, theme));
+  const colors = (palette === 'okabe' ? OKABE : PETROFF[size]).map((color) => legible(color, theme));
   return Array.from({ length: classes }, (_, i) => ({
     color: colors[i % colors.length],
     shape: Math.floor(i / colors.length) % SHAPES,
@@ -91,5 +106,5 @@ export function rampColor(share, theme) {
 
 /** Colour of what is not known. @param {"light" | "dark"} theme */
 export function unknownColor(theme) {
-  return theme === 'dark' ? [84, 88, 97] : [205, 208, 213];
+  return GROUNDS[theme].unknown;
 }

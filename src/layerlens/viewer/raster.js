@@ -1,12 +1,12 @@
 // The reference renderer: points written into an image. The same pixels everywhere, without a GPU.
 
-/** @type {Map<string, Stamp>} */
-const STAMPS = new Map();
-
 /**
  * What a point covers: places of pixels that it fills, half fills, a quarter fills.
- * @typedef {{full: number[][], half: number[][], quarter: number[][], side: number}} Stamp
+ * @typedef {{parts: number[][][], side: number}} Stamp
  */
+
+/** @type {Map<string, Stamp>} */
+const STAMPS = new Map();
 
 /** Whether a shape covers a place; both coordinates go from -1 to 1. @type {((x: number, y: number) => boolean)[]} */
 const COVERS = [
@@ -25,7 +25,7 @@ export function stampOf(side, shape) {
   const known = STAMPS.get(name);
   if (known) return known;
   /** @type {Stamp} */
-  const stamp = { full: [], half: [], quarter: [], side };
+  const stamp = { parts: [[], [], []], side };
   for (let y = 0; y < side; y++)
     for (let x = 0; x < side; x++) {
       let covered = 0;
@@ -34,24 +34,13 @@ export function stampOf(side, shape) {
         const v = (2 * (y + ((k >> 3) + 0.5) / 8)) / side - 1;
         if (COVERS[shape](u, v)) covered++;
       }
-      if (covered > 48) stamp.full.push([x, y]);
-      else if (covered > 24) stamp.half.push([x, y]);
-      else if (covered > 6) stamp.quarter.push([x, y]);
+      if (covered > 6) stamp.parts[covered > 48 ? 0 : covered > 24 ? 1 : 2].push([x, y]);
     }
   STAMPS.set(name, stamp);
   return stamp;
 }
 
-/**
- * Where an image lies in memory, and the part of it that is drawn into.
- * @typedef {{pixels: Uint32Array, stride: number, left: number, top: number, width: number, height: number}} Target
- */
-
-/** @param {Target} target @param {number} color */
-export function wipe({ pixels, stride, left, top, width, height }, color) {
-  if (left === 0 && width === stride) pixels.fill(color, top * stride, (top + height) * stride);
-  else for (let y = top; y < top + height; y++) pixels.fill(color, y * stride + left, y * stride + left + width);
-}
+/** An image in memory. @typedef {{pixels: Uint32Array, width: number, height: number}} Target */
 
 /**
  * Draw rows. A point that would not lie wholly in the target is left out.
@@ -63,23 +52,17 @@ export function wipe({ pixels, stride, left, top, width, height }, color) {
  * @param {Stamp} stamp
  * @param {boolean} dim only an eighth of the colour
  */
-export function paintRows(target, xy, rows, colors, camera, stamp, dim) {
-  const { pixels, stride, left, top, width, height } = target;
-  const { side } = stamp;
-  const offsets = (/** @type {number[][]} */ places) => Int32Array.from(places, ([x, y]) => y * stride + x);
-  const full = offsets(dim ? [...stamp.full, ...stamp.half] : stamp.full);
-  const half = offsets(dim ? [] : stamp.half);
-  const quarter = offsets(dim ? [] : stamp.quarter);
+export function paintRows({ pixels, width, height }, xy, rows, colors, camera, { parts, side }, dim) {
+  const [full, half, quarter] = (dim ? [[...parts[0], ...parts[1]], [], []] : parts).map((places) => Int32Array.from(places, ([x, y]) => y * width + x));
   const F = full.length, H = half.length, Q = quarter.length;
   const { k } = camera;
   const ox = camera.x - side / 2 + 0.5, oy = camera.y - side / 2 + 0.5;
   const right = width - side + 1, bottom = height - side + 1;
-  const base = top * stride + left;
   for (let i = 0; i < rows.length; i++) {
     const r = rows[i];
     const fx = xy[2 * r] * k + ox, fy = xy[2 * r + 1] * k + oy;
     if (!(fx >= 0 && fy >= 0 && fx < right && fy < bottom)) continue;
-    const at = base + (fy | 0) * stride + (fx | 0);
+    const at = (fy | 0) * width + (fx | 0);
     const c = colors[r];
     if (dim) {
       const eighth = (c >>> 3) & 0x1f1f1f;
@@ -109,15 +92,14 @@ export function stampSide(style, size) {
 
 /** @param {Target} target @param {import('./types.js').Frame} frame */
 export function paintFrame(target, frame) {
-  wipe(target, frame.ground);
+  target.pixels.fill(frame.ground);
   for (const { rows, style, shape } of frame.groups)
     paintRows(target, frame.xy, rows, frame.colors, frame.camera, stampOf(stampSide(style, shape ? frame.size * 1.2 : frame.size), shape), style === 'dim');
 }
 
 /** @param {HTMLCanvasElement} canvas @returns {import('./types.js').Renderer} */
 export function rasterRenderer(canvas) {
-  const context = canvas.getContext('2d', { alpha: false, willReadFrequently: true });
-  if (!context) throw new Error('this browser cannot draw into a canvas');
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { alpha: false, willReadFrequently: true }));
   /** @type {ImageData | null} */
   let image = null;
   return {
@@ -125,12 +107,9 @@ export function rasterRenderer(canvas) {
     draw(frame) {
       const { width, height } = canvas;
       if (!image || image.width !== width || image.height !== height) image = context.createImageData(width, height);
-      const pixels = new Uint32Array(image.data.buffer);
-      paintFrame({ pixels, stride: width, left: 0, top: 0, width, height }, frame);
+      paintFrame({ pixels: new Uint32Array(image.data.buffer), width, height }, frame);
       context.putImageData(image, 0, 0);
     },
-    release() {
-      image = null;
-    },
+    release() {},
   };
 }

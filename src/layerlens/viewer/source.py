@@ -1,51 +1,55 @@
-"""The viewer's files, joined into one module and one style without any tool but this."""
+"""The viewer as it lies in pages and notebooks, made of the modules beside it.
+
+``FORMAT.md`` says how: ``npm run build`` in ``tests/viewer`` writes the folder ``built``, which is
+committed, so that nothing is built when the package is installed.
+"""
 
 from __future__ import annotations
 
 import functools
-import re
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
-__all__ = ["module", "style"]
+__all__ = ["module", "notebook", "pieces", "style"]
 
-_FILES = files("layerlens.viewer")
-_COMMENT = re.compile(r"/\*\*.*?\*/ ?")  # a type within a line
+_BUILT = files("layerlens.viewer").joinpath("built")
 
 
-@functools.cache
-def module() -> str:
-    """Return the module: the files of ``order.txt`` in one scope, without comments.
+_MANY = 50_000
+"""From more points on, a page asks the graphics card (``cloud.js`` has the number too)."""
 
-    The rules that the files keep, so that this works line by line, stand in ``FORMAT.md``.
+
+def module(head: Mapping[str, Any]) -> str:
+    """Return the script of a page, which declares ``mount`` and ``fromPage``.
+
+    What only some pages need is there for those alone: WebGL for many points, turning and depth
+    for three dimensions.
+
+    Parameters
+    ----------
+    head : mapping
+        The page's head, as ``FORMAT.md`` has it.
     """
-    names = [name.strip() for name in _read("order.txt").splitlines() if name.strip()]
-    lines: list[str] = []
-    for name in names:
-        lines += [
-            _COMMENT.sub("", line.removeprefix("export "))
-            for line in _bare(_read(name))
-            if not line.startswith("import ")
-        ]
-    return "\n".join(lines) + "\n"
+    return "".join(map(_read, ["page.js", *pieces(head)]))
+
+
+def pieces(head: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files that a page needs besides ``page.js``."""
+    needed = {"gl.js": head["n"] > _MANY, "space.js": head["components"] == 3}
+    return [name for name, is_needed in needed.items() if is_needed]
+
+
+def notebook(head: Mapping[str, Any]) -> str:
+    """Return the module of a widget, whose default export has ``render``."""
+    return module(head) + _read("notebook.js")
+
+
+def style() -> str:
+    """Return the style sheet of both."""
+    return _read("style.css")
 
 
 @functools.cache
-def style() -> str:
-    """Return the style sheet without comments."""
-    return "\n".join(_bare(_read("viewer.css"))) + "\n"
-
-
-def _bare(text: str) -> list[str]:
-    """Return the lines without blanks at their ends, and without those of comments."""
-    kept: list[str] = []
-    inside = False
-    for line in map(str.strip, text.splitlines()):
-        if inside or line.startswith("/*"):
-            inside = not line.endswith("*/")
-        elif line and not line.startswith("//"):
-            kept.append(line)
-    return kept
-
-
 def _read(name: str) -> str:
-    return _FILES.joinpath(name).read_text(encoding="utf-8")
+    return _BUILT.joinpath(name).read_text(encoding="utf-8")

@@ -1,7 +1,8 @@
 // What leaves the page as text: CSV that no spreadsheet runs, SVG.
 
 import { cell, idOf } from './data.js';
-import { unpacked } from './palette.js';
+import { present } from './geometry.js';
+import { cssColor, unpacked } from './palette.js';
 
 /**
  * A CSV cell. What a spreadsheet would take for a formula gets an apostrophe before it.
@@ -18,17 +19,16 @@ export function csvCell(text) {
  * @param {import('./types.js').Data} data @param {number[]} rows @param {number} layer
  */
 export function csvText(data, rows, layer) {
-  const { components: C, columns, positions, n, present } = data;
+  const { components: C, columns, positions, n } = data;
   const { center, scale } = data.head.frame;
-  const first = data.roles.id;
-  const order = [first, ...columns.keys()].filter((column, i) => i === 0 || column !== first);
+  const order = [...new Set([data.roles.id, ...columns.keys()])];
   const lines = [[...order.map((c) => columns[c].name), 'layer', ...['x', 'y', 'z'].slice(0, C)]];
   for (const r of rows) {
     const line = order.map((c) => cell(columns[c], r));
     line.push(data.layers[layer].name);
     for (let c = 0; c < C; c++) {
       const u = positions[(layer * n + r) * C + c] / 65535 - 0.5;
-      line.push(present && !present[layer * n + r] ? '' : String(+((c === 1 ? -u : u) * scale + center[c]).toPrecision(6)));
+      line.push(!present(data, layer, r) ? '' : String(+((c === 1 ? -u : u) * scale + center[c]).toPrecision(6)));
     }
     lines.push(line);
   }
@@ -63,14 +63,16 @@ export const OUTLINES = [
  */
 export function svgText({ width, height, frame, title, keys, ink }) {
   const { xy, colors, camera, size, ground } = frame;
-  const rgbText = (/** @type {number} */ color) => `rgb(${unpacked(color).join(',')})`;
+  const rgbText = (/** @type {number} */ color) => cssColor(unpacked(color));
   const parts = [`<rect width="${width}" height="${height}" fill="${rgbText(ground)}"/>`];
-  const mark = (/** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ radius, /** @type {number} */ shape, /** @type {string} */ fill) =>
-    OUTLINES[shape]
-      ? `<path transform="translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${radius.toFixed(1)})" d="${OUTLINES[shape]}" fill="${fill}"/>`
-      : `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="${radius.toFixed(1)}" ` + (shape ? `fill="none" stroke-width="${(radius * 0.5).toFixed(1)}" stroke="${fill}"/>` : `fill="${fill}"/>`);
+  const mark = (/** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ radius, /** @type {number} */ shape, /** @type {string} */ fill) => {
+    const [u, v, r] = [x, y, radius].map((value) => value.toFixed(1));
+    const outline = OUTLINES[shape];
+    return outline ? `<path transform="translate(${u} ${v}) scale(${r})" d="${outline}" fill="${fill}"/>`
+      : `<circle cx="${u}" cy="${v}" r="${r}" ${shape ? `fill="none" stroke-width="${(radius / 2).toFixed(1)}" stroke` : 'fill'}="${fill}"/>`;
+  };
   for (const { rows, style, shape } of frame.groups) {
-    parts.push(style === 'dim' ? '<g opacity=".14">' : '<g>');
+    parts.push(`<g opacity="${style === 'dim' ? 0.14 : 1}">`);
     for (const r of rows) {
       const x = xy[2 * r] * camera.k + camera.x, y = xy[2 * r + 1] * camera.k + camera.y;
       if (x >= 0 && y >= 0 && x <= width && y <= height) parts.push(mark(x, y, size / 2 + (style === 'chosen' ? 0.7 : 0), shape, rgbText(colors[r])));
@@ -80,7 +82,7 @@ export function svgText({ width, height, frame, title, keys, ink }) {
   parts.push(`<g font-family="system-ui,sans-serif" font-size="13" fill="${ink}"><text x="14" y="24" font-weight="600">${xmlEscaped(title)}</text>`);
   keys.slice(0, 40).forEach(({ label, color, shape }, i) => {
     const y = 46 + 18 * i;
-    parts.push(mark(19, y, 5, shape, `rgb(${color.join(',')})`), `<text x="30" y="${y + 4}">${xmlEscaped(label)}</text>`);
+    parts.push(mark(19, y, 5, shape, cssColor(color)), `<text x="30" y="${y + 4}">${xmlEscaped(label)}</text>`);
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${parts.join('')}</g></svg>\n`;
 }

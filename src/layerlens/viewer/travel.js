@@ -1,9 +1,10 @@
 // Going through depth: a step, a glide, play. With less motion wanted, glides become steps.
 
-import { clamp, still } from './util.js';
+import { atEnd, clamp, now, still } from './util.js';
 
 const GLIDE = 520; // ms from one layer to the next
-const PLAY = 1300; // ms a layer, of which the points rest a part
+const PLAYED = 975; // the same while playing
+const REST = 325; // ms that points rest at a layer while playing
 
 /** Slow at both ends. @param {number} f */
 export function eased(f) {
@@ -29,51 +30,40 @@ export function createTravel(view) {
     store.set({ t: to, goal: Math.round(to), playing: false, hover: -1 });
   }
 
-  /** @param {number} layer @param {boolean} [glide] */
-  function go(layer, glide = true) {
+  /** @param {number} goal @param {number} time ms @param {() => void} [then] */
+  function glide(goal, time, then) {
     stop();
-    const goal = clamp(Math.round(layer), 0, last);
     const from = state.t;
-    store.set({ goal, playing: false, hover: -1 });
-    if (!glide || still() || from === goal) return store.set({ t: goal });
-    const time = GLIDE * Math.min(1.8, Math.max(1, Math.sqrt(Math.abs(goal - from))));
-    const start = performance.now();
+    const start = now();
+    store.set({ goal, playing: then !== undefined, hover: -1 });
     const step = () => {
-      const f = clamp((performance.now() - start) / time, 0, 1);
+      const f = still() || from === goal ? 1 : clamp((now() - start) / time, 0, 1);
       store.set({ t: f < 1 ? from + (goal - from) * eased(f) : goal });
       if (f < 1) frame = requestAnimationFrame(step);
+      else then?.();
     };
     step();
+  }
+
+  /** @param {number} layer */
+  function go(layer) {
+    const goal = clamp(Math.round(layer), 0, last);
+    glide(goal, GLIDE * clamp(Math.sqrt(Math.abs(goal - state.t)), 1, 1.8));
   }
 
   /** @param {boolean} on */
   function play(on) {
-    stop();
-    if (!on) return go(state.playing ? Math.min(Math.ceil(state.t), last) : state.goal);
-    if (state.t >= last) store.set({ t: 0, goal: 0 });
-    store.set({ playing: true, hover: -1 });
-    if (still()) {
-      const step = () => {
-        const goal = Math.min(Math.floor(state.t) + 1, last);
-        store.set({ t: goal, goal, playing: goal < last });
-        if (goal < last) timer = setTimeout(step, PLAY);
-      };
-      timer = setTimeout(step, PLAY / 2);
-      return;
-    }
-    const first = state.t;
-    const start = performance.now();
-    const step = () => {
-      const along = Math.min(last, first + (performance.now() - start) / PLAY);
-      const i = Math.floor(along);
-      // the points rest at a layer for a quarter of the time
-      const t = i >= last ? last : Math.max(first, i + eased(clamp((along - i - 0.125) / 0.75, 0, 1)));
-      store.set({ t, goal: Math.round(t), playing: along < last });
-      if (along < last) frame = requestAnimationFrame(step);
+    if (!on) return go(state.goal);
+    if (state.t >= last) seek(0);
+    const next = () => {
+      if (state.t >= last) return store.set({ playing: false });
+      const goal = Math.floor(state.t) + 1;
+      // who wants less motion gets steps, as far apart
+      glide(goal, PLAYED * (goal - state.t), () => (timer = setTimeout(next, still() ? REST + PLAYED : REST)));
     };
-    step();
+    next();
   }
 
-  view.signal.addEventListener('abort', stop);
+  atEnd(view, stop);
   Object.assign(view, { seek, go, play });
 }

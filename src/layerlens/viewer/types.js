@@ -10,7 +10,7 @@
  * @property {boolean} [sketched]
  * @property {Record<string, number>} metrics
  * @property {string[]} [notes]
- * @property {string[]} [lacks]
+ * @property {string[]} [lacks] what others know of every row, and this one not
  * @property {string} [reducer]
  */
 
@@ -148,7 +148,6 @@
  * @property {number[]} pictured rows that are drawn as images
  * @property {(row: number) => {image: ImageBitmap, x: number, y: number} | null} sheetPart
  * @property {() => void} redrawLegend
- * @property {() => void} redrawDetail
  * @property {() => string} summary
  * @property {(row: number) => {x: number, y: number, shown: boolean}} screen
  * @property {(layer: number, glide?: boolean) => void} go
@@ -158,8 +157,9 @@
  * @property {() => void} fit
  * @property {(factor: number, x?: number, y?: number) => void} zoom
  * @property {(rows: Uint8Array, add?: boolean) => void} select
- * @property {(text: string) => void} say
- * @property {Record<string, (row?: number) => void>} actions by name: what keys and buttons do
+ * @property {(text: string) => void} say something that is read for a while
+ * @property {(text: string) => void} note something that stays to be read
+ * @property {Record<string, (row?: number) => unknown>} actions by name: what keys and buttons do
  * @property {number} width of the cloud, CSS pixels
  * @property {number} height
  */

@@ -5,57 +5,106 @@ export function clamp(x, low, high) {
   return x < low ? low : x > high ? high : x;
 }
 
-/** @param {Element} node @param {Record<string, any>} props */
-function assign(node, props) {
-  for (const [name, value] of Object.entries(props)) {
-    if (name in node && !(node instanceof SVGElement)) /** @type {any} */ (node)[name] = value;
-    else if (value !== null && value !== undefined) node.setAttribute(name, String(value));
-  }
+/**
+ * What an element is made of. Nodes and texts go into it, texts as text and never as markup; the names of any other
+ * object become properties where the element has them, else attributes, and `onclick` listens; lists are opened, what is
+ * not there is passed over.
+ * @typedef {Node | string | false | null | undefined | Record<string, any>} Part
+ */
+
+/** @param {Element} node @param {Part[]} parts */
+function fill(node, parts) {
+  for (const part of parts.flat())
+    if (typeof part === 'string' || part instanceof Node) node.append(part);
+    else
+      for (const [name, value] of Object.entries(part || {}))
+        if (typeof value === 'function') node.addEventListener(name.slice(2), value);
+        else if (name in node && !(node instanceof SVGElement)) /** @type {any} */ (node)[name] = value;
+        else node.setAttribute(name, String(value));
 }
 
 /**
- * Make an element. Texts go in as text, never as markup.
+ * Make an element: `element('p.ll-hint', {title}, 'text', node)`.
  * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, any>} [props] properties where the element has them, else attributes
- * @param {...(Node | string)} children
+ * @param {T | `${T}.${string}`} kind the tag, and behind a point its classes
+ * @param {...Part} parts
  * @returns {HTMLElementTagNameMap[T]}
  */
-export function element(tag, props = {}, ...children) {
+export function element(kind, ...parts) {
+  const [tag, classes] = kind.split('.');
   const node = document.createElement(tag);
-  assign(node, props);
-  node.append(...children);
-  return node;
+  if (classes) node.className = classes;
+  fill(node, parts);
+  return /** @type {any} */ (node);
 }
 
 /**
- * @param {string} tag
- * @param {Record<string, any>} [attributes]
- * @param {...(Node | string)} children
+ * The same of SVG.
+ * @param {string} kind
+ * @param {...Part} parts
  * @returns {SVGElement}
  */
-export function drawing(tag, attributes = {}, ...children) {
+export function drawing(kind, ...parts) {
+  const [tag, classes] = kind.split('.');
   const node = /** @type {SVGElement} */ (document.createElementNS('http://www.w3.org/2000/svg', tag));
-  assign(node, attributes);
-  node.append(...children);
+  if (classes) node.setAttribute('class', classes);
+  fill(node, parts);
   return node;
 }
 
+/** Put other parts into an element. @param {Element} node @param {...Part} parts */
+export function refill(node, ...parts) {
+  node.replaceChildren();
+  fill(node, parts);
+}
+
 /**
- * Say what a control does and by which key.
+ * A button that says what it does and by which key.
  * @param {string} text
  * @param {string} title
  * @param {string} key
- * @param {() => void} act
- * @param {string} [className]
+ * @param {(event: MouseEvent) => void} onclick
+ * @param {...Part} parts
  */
-export function button(text, title, key, act, className = '') {
-  const node = element('button', { type: 'button', textContent: text, className });
-  node.title = key ? `${title} (${key})` : title;
-  node.setAttribute('aria-label', text.length > 2 ? text : title);
-  if (key) node.setAttribute('aria-keyshortcuts', key);
-  node.addEventListener('click', act);
-  return node;
+export function button(text, title, key, onclick, ...parts) {
+  return element('button', { type: 'button', title: key ? `${title} (${key})` : title, onclick },
+    key && { 'aria-keyshortcuts': key }, text.length < 3 && { 'aria-label': title }, text, ...parts);
+}
+
+/** A box whose parts belong together, for those who do not see that. @param {string} kind @param {string} label @param {...Part} parts */
+export function group(kind, label, ...parts) {
+  return element(/** @type {'div'} */ (kind), { role: 'group', 'aria-label': label }, ...parts);
+}
+
+/** Say whether a button is pressed. @param {Element} node @param {boolean} on */
+export function pressed(node, on) {
+  node.setAttribute('aria-pressed', String(on));
+}
+
+/** A text from anywhere, apart from the direction of what stands around it. @param {unknown} text @param {number} [most] */
+export function quoted(text, most) {
+  return element('bdi', printable(text, most));
+}
+
+/**
+ * Hear of events for as long as there is the view.
+ * @param {{signal: AbortSignal}} view @param {EventTarget} target @param {string} names
+ * @param {(event: any) => void} f @param {AddEventListenerOptions} [options]
+ */
+export function listen({ signal }, target, names, f, options) {
+  for (const name of names.split(' ')) target.addEventListener(name, f, { signal, ...options });
+}
+
+/** @param {{signal: AbortSignal}} view @param {() => void} f what is to be done when the view ends */
+export function atEnd({ signal }, f) {
+  signal.addEventListener('abort', f);
+}
+
+/** @param {{signal: AbortSignal}} view @param {Element} node @param {() => void} f what is to be done when its size changes */
+export function onResize(view, node, f) {
+  const watcher = new ResizeObserver(f);
+  watcher.observe(node);
+  atEnd(view, () => watcher.disconnect());
 }
 
 // controls, and the marks that turn the direction of all that follows
@@ -67,7 +116,7 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\
  * @param {unknown} text
  * @param {number} [most] characters
  */
-export function printable(text, most = 120) {
+export function printable(text, most = 50) {
   const whole = String(text);
   const start = [...whole.slice(0, 4 * most).replace(UNPRINTABLE, ' ')];
   return start.length > most || whole.length > 4 * most
@@ -93,14 +142,14 @@ export function counted(x, one, many = one + 's') {
   return `${count(x)} ${x === 1 ? one : many}`;
 }
 
-/** Base64 text to bytes. @param {string} text */
-export function decode64(text) {
-  const quick = /** @type {any} */ (Uint8Array).fromBase64;
-  if (quick) return /** @type {Uint8Array<ArrayBuffer>} */ (quick.call(Uint8Array, text));
-  const raw = atob(text);
-  const bytes = new Uint8Array(raw.length);
-  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
-  return bytes;
+/** @param {number} share of one, as a per cent */
+export function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}
+
+/** The time in milliseconds. */
+export function now() {
+  return performance.now();
 }
 
 /** True where the user asked the system for less motion. */

@@ -1,14 +1,14 @@
 // The page: puts the parts together, and is what Python and tests talk to.
 
 import { createActions } from './actions.js';
-import { createBar, createTools } from './bar.js';
+import { colorChoices, createBar, createTools } from './bar.js';
 import { createChosen } from './chosen.js';
 import { createCloud } from './cloud.js';
 import { idOf, labelColumn } from './data.js';
 import { createDepth } from './depth.js';
 import { createDetail, createTip } from './detail.js';
 import { decodeHash, decodeRows, encodeHash, encodeRows } from './hash.js';
-import { listenToKeys } from './keys.js';
+import { command, listenToKeys } from './keys.js';
 import { createLegend } from './legend.js';
 import { createMultiples } from './multiples.js';
 import { unpacked } from './palette.js';
@@ -19,14 +19,13 @@ import { createStore } from './store.js';
 import { createThumbs } from './thumbs.js';
 import { createTravel } from './travel.js';
 import { unturned } from './turning.js';
-import { button, clamp, count, counted, element, figure, printable } from './util.js';
+import { atEnd, clamp, count, counted, element, figure, group, listen, percent, printable, quoted, refill } from './util.js';
 
-/** @param {import('./types.js').Data} data @param {{theme?: string}} options @returns {import('./types.js').State} */
-function firstState(data, options) {
-  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+/** @param {import('./types.js').Data} data @param {"light" | "dark"} theme @returns {import('./types.js').State} */
+function firstState(data, theme) {
   return {
     t: 0, goal: 0, by: labelColumn(data), palette: 'petroff', selection: new Uint8Array(data.n), selected: 0, pick: -1, hover: -1, mode: 'move',
-    camera: { x: 0, y: 0, k: 1 }, spin: unturned(), theme: options.theme === 'dark' || options.theme === 'light' ? options.theme : dark ? 'dark' : 'light',
+    camera: { x: 0, y: 0, k: 1 }, spin: unturned(), theme,
     hidden: new Set(), contours: false, names: false, images: false, paths: true, fade: false, grid: false, align: false, playing: false,
   };
 }
@@ -39,85 +38,95 @@ function firstState(data, options) {
  */
 export function mount(root, data, options = {}) {
   const ending = new AbortController();
-  const store = createStore(firstState(data, options));
+  const system = matchMedia('(prefers-color-scheme: dark)');
+  const themeOf = (/** @type {boolean} */ dark) => (dark ? 'dark' : 'light');
+  const store = createStore(firstState(data, themeOf(options.theme ? options.theme === 'dark' : system.matches)));
   const { state } = store;
-  const live = element('p', { className: 'll-live' });
-  live.setAttribute('role', 'status');
+  const { layers, n, head } = data;
+  const L = layers.length;
+  const live = element('p.ll-live', { role: 'status' });
   let saying = 0;
+  /** Say something in a while, unless something else is said before. @param {() => void} f @param {number} time */
+  const later = (f, time) => {
+    clearTimeout(saying);
+    saying = setTimeout(f, time);
+  };
+  /** @type {string[]} */
+  const notes = head.total > n ? [`a sample: ${count(n)} of ${count(head.total)} points`] : [];
   const view = /** @type {import('./types.js').View} */ (/** @type {unknown} */ ({
     root, data, store, state, options, signal: ending.signal, visible: null, maps: null, lasso: [], pictured: [], actions: {}, width: 0, height: 0,
-    get layer() { return clamp(Math.round(state.t), 0, data.layers.length - 1); },
+    get layer() { return clamp(Math.round(state.t), 0, L - 1); },
     say(/** @type {string} */ text) {
-      clearTimeout(saying);
       live.textContent = text;
-      saying = setTimeout(() => (live.textContent = summary()), 6000);
+      later(describe, 6000);
+    },
+    note(/** @type {string} */ text) {
+      notes.push(text);
+      title();
     },
   }));
-  const layers = data.layers.length;
+  const { actions } = view;
 
   root.replaceChildren();
   root.classList.add('ll');
-  root.dataset.theme = state.theme;
   createTravel(view);
-  const stage = element('div', { className: 'll-stage' });
+  const caption = element('div.ll-caption');
+  const place = element('output');
+  const stage = element('div.ll-stage');
   const cloud = createCloud(view, stage);
-  const { searchFor } = createActions(view);
+  const searchFor = createActions(view);
   createSaving(view, cloud);
   const { bar, search } = createBar(view);
-  view.actions.searchNow = () => searchFor(search.value);
+  actions.searchNow = () => searchFor(search.value);
   createThumbs(view);
   cloud.recolor();
   const legend = createLegend(view);
   const detail = createDetail(view);
-  const caption = element('div', { className: 'll-caption' });
-  const invitation = element('p', { className: 'll-invitation', textContent: 'Play: every layer moves the points. Click one to see what it is and where it goes.' });
-  stage.append(caption, ...createTools(view), ...(layers > 1 ? [invitation] : []), createTip(view));
-  const depth = createDepth(view);
-  const play = button('Play', 'go through all layers', 'Space', () => view.play(!state.playing), 'll-play');
-  const place = element('output');
-  const steps = element('div', { className: 'll-steps' },
-    button('‹', 'layer before', '←', () => view.actions.previous()), play, button('›', 'next layer', '→', () => view.actions.next()), place);
-  const bottom = element('div', { className: 'll-depth' }, element('div', { className: 'll-gutter' }, steps, depth.figures),
-    element('div', { className: 'll-along' }, depth.track, createMultiples(view, 'strip')));
-  bottom.setAttribute('role', 'group');
-  bottom.setAttribute('aria-label', 'Depth');
-  const grid = createMultiples(view, 'grid');
-  grid.hidden = true;
-  const side = element('aside', { className: 'll-side' }, legend, detail, createChosen(view));
-  root.append(bar, element('div', { className: 'll-body' }, element('div', { className: 'll-main' }, stage, grid, bottom), side), live);
+  const invitation = element('p.ll-invitation', { hidden: L < 2 }, 'Play: every layer moves the points. Click one to see what it is and where it goes.');
+  stage.append(caption, ...createTools(view), invitation, createTip(view));
+  const { track, figures } = createDepth(view);
+  const play = command(view, 'play', { className: 'll-play', disabled: L < 2 });
+  const grid = createMultiples(view, false);
+  root.append(bar,
+    element('div.ll-body',
+      element('div.ll-main', stage, grid, group('div.ll-depth', 'Depth',
+        element('div.ll-gutter', element('div.ll-steps', command(view, 'previous'), play, command(view, 'next'), place), figures),
+        element('div.ll-along', track, createMultiples(view, true)))),
+      element('aside.ll-side', legend, detail, createChosen(view))),
+    live);
 
   function summary() {
-    const layer = data.layers[view.layer];
-    const parts = [`Layer ${view.layer + 1} of ${layers}, ${printable(layer.name, 60)}: ${counted(data.n, 'point')}${data.head.total > data.n ? ` of ${count(data.head.total)}` : ''}, coloured by ${printable(view.coloring.name, 40)}.`];
-    if (state.selected) {
-      const made = composition(view.coloring, state.selection).slice(0, 3).map(({ key, count: size }) => `${count(size)} ${printable(key.label, 24)}`);
-      parts.push(`${count(state.selected)} selected${made.length ? `: ${made.join(', ')}` : ''}.`);
-    }
-    if (state.pick >= 0) parts.push(`Picked ${printable(idOf(data, state.pick), 60)}.`);
-    return parts.join(' ');
+    const { selected, selection, pick } = state;
+    const made = composition(view.coloring, selection).slice(0, 3).map(({ key, count: size }) => `${count(size)} ${printable(key.label, 24)}`);
+    return [
+      `Layer ${view.layer + 1} of ${L}, ${printable(layers[view.layer].name)}: ${counted(n, 'point')}${head.total > n ? ` of ${count(head.total)}` : ''}, coloured by ${printable(view.coloring.name)}.`,
+      selected && `${count(selected)} selected${made.length ? `: ${made.join(', ')}` : ''}.`,
+      pick >= 0 && `Picked ${printable(idOf(data, pick))}.`,
+    ].filter(Boolean).join(' ');
   }
 
   function describe() {
-    clearTimeout(saying);
-    saying = setTimeout(() => {
-      live.textContent = summary();
-      const { metrics } = data.layers[view.layer];
-      const figures = Object.entries(metrics ?? {}).filter(([name, v]) => !name.endsWith('_se') && Number.isFinite(v)).map(([name, v]) => `${printable(name.replaceAll('_', ' '), 40)} ${figure(v)}`);
-      cloud.over.setAttribute('aria-label', `${summary()} ${figures.join(', ')}`);
-    }, 100);
+    live.textContent = summary();
+    const figured = Object.entries(layers[view.layer].metrics).filter(([name]) => !name.endsWith('_se')).map(([name, v]) => `${printable(name.replaceAll('_', ' '))} ${figure(v)}`);
+    cloud.over.setAttribute('aria-label', `${summary()} ${figured.join(', ')}`);
   }
 
   function title() {
-    const { name, title: given, type, dim, width, sketched, metrics } = data.layers[view.layer];
-    const facts = [type && printable(type, 30), dim && `${count(dim)} values${sketched ? `, sketched to ${count(width ?? 0)}` : ''}`].filter(Boolean);
-    const kept = metrics?.neighbor_recall;
-    const belief = [
-      Number.isFinite(kept) && `shows ${Math.round(100 * kept)} % of each point’s nearest neighbours`,
-      Number.isFinite(metrics?.trustworthiness) && `trustworthiness ${figure(metrics.trustworthiness)}`,
-    ].filter(Boolean);
-    caption.replaceChildren(element('h2', {}, element('bdi', { textContent: printable(given || name, 60) })), element('p', { textContent: facts.join(' · ') }), element('p', { textContent: belief.join(' · ') }),
-      ...(data.head.total > data.n ? [element('p', { textContent: `a sample: ${count(data.n)} of ${count(data.head.total)} points` })] : []));
-    place.textContent = `${view.layer + 1} / ${layers}`;
+    const { name, title: given, type, dim, width = 0, sketched, metrics: { neighbor_recall: kept, trustworthiness: trust } } = layers[view.layer];
+    const known = (/** @type {unknown[]} */ facts) => element('p', facts.filter(Boolean).join(' · '));
+    refill(caption, element('h2', quoted(given || name)),
+      known([type && printable(type), dim && `${count(dim)} values${sketched ? `, sketched to ${count(width)}` : ''}`]),
+      known([kept !== undefined && `shows ${percent(kept)} of each point’s nearest neighbours`, trust !== undefined && `trustworthiness ${figure(trust)}`]),
+      notes.map((note) => element('p', note)));
+    place.textContent = `${view.layer + 1} / ${L}`;
+  }
+
+  /** What follows from the state alone, of the parts that stay. */
+  function follow() {
+    root.dataset.theme = state.theme;
+    stage.hidden = state.grid;
+    grid.hidden = !state.grid;
+    play.textContent = state.playing ? 'Pause' : 'Play';
   }
 
   let titled = -1;
@@ -126,22 +135,10 @@ export function mount(root, data, options = {}) {
     titled = view.layer;
     title();
   });
-  store.on('t goal by selection pick', describe);
-  store.on('playing', () => {
-    play.textContent = state.playing ? 'Pause' : 'Play';
-    play.setAttribute('aria-label', play.textContent);
-    invitation.hidden = true;
-  });
-  store.on('pick selection', () => (invitation.hidden = true));
-  store.on('theme', () => (root.dataset.theme = state.theme));
-  store.on('grid', () => {
-    stage.hidden = state.grid;
-    grid.hidden = !state.grid;
-  });
-  play.disabled = layers < 2;
-  if (!options.theme) {
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', (event) => store.set({ theme: event.matches ? 'dark' : 'light' }), { signal: ending.signal });
-  }
+  store.on('t goal by selection pick', () => later(describe, 100));
+  store.on('theme grid playing', follow);
+  store.on('playing pick selection', () => (invitation.hidden = true));
+  if (!options.theme) listen(view, system, 'change', () => store.set({ theme: themeOf(system.matches) }));
   listenToPointer(view, cloud.over);
   listenToKeys(view);
 
@@ -152,19 +149,19 @@ export function mount(root, data, options = {}) {
     for (const [name, value] of Object.entries(patch)) {
       if (name === 't') view.seek(Number(value) || 0);
       else if (name === 'layer') {
-        const layer = data.layers.findIndex((each) => each.name === value);
+        const layer = layers.findIndex((each) => each.name === value);
         if (layer >= 0 && layer !== state.goal) view.seek(layer);
       } else if (name === 'by') {
-        const column = data.columns.findIndex((each) => each.name === value && each.kind !== 'text');
-        if (typeof value === 'number' ? data.columns[value] && data.columns[value].kind !== 'text' : value === 'stress' ? column < 0 && data.stress : value === 'clusters' ? column < 0 && data.clusters : false) known.by = value;
-        else if (column >= 0) known.by = column;
+        const column = data.columns.findIndex((each) => each.name === value);
+        const by = column < 0 ? value : column;
+        if (colorChoices(data).some(([choice]) => choice === by)) known.by = by;
       } else if (name === 'selection') {
-        known.selection = value instanceof Uint8Array && value.length === data.n ? value.slice() : marked(data.n, Array.from(value));
+        known.selection = value instanceof Uint8Array && value.length === n ? value.slice() : marked(n, Array.from(value));
       } else if (name === 'pick' || name === 'hover') {
         const row = typeof value === 'number' ? value : rowOfId(data, String(value));
-        known[name] = Number.isInteger(row) && row >= 0 && row < data.n ? row : -1;
+        known[name] = row in state.selection ? row : -1;
       } else if (name === 'hidden') known.hidden = new Set(value);
-      else if (name in state && typeof value === typeof (/** @type {any} */ (state)[name]) && !['goal', 'selected', 'camera', 'spin', 'playing'].includes(name)) known[name] = value;
+      else if (typeof value === typeof (/** @type {any} */ (state)[name]) && !['goal', 'selected', 'camera', 'spin', 'playing'].includes(name)) known[name] = value;
     }
     store.set(known);
   }
@@ -185,10 +182,10 @@ export function mount(root, data, options = {}) {
   }
 
   if (options.page) keepInAddress(view, set, on);
+  follow();
   title();
   view.redrawLegend();
-  view.redrawDetail();
-  describe();
+  later(describe, 100);
 
   return {
     state, set, on, screen: view.screen, frames: cloud.frames,
@@ -222,7 +219,7 @@ function keepInAddress(view, set, on) {
     try {
       history.replaceState(null, '', written || location.pathname);
     } catch {
-      view.signal.aborted || clearTimeout(timer); // a page within a page has no address of its own
+      // a page within a page has no address of its own
     }
   };
   const later = () => {
@@ -241,8 +238,8 @@ function keepInAddress(view, set, on) {
     set(patch);
   };
   read();
-  window.addEventListener('hashchange', read, { signal: view.signal });
-  view.signal.addEventListener('abort', () => clearTimeout(timer));
+  listen(view, window, 'hashchange', read);
+  atEnd(view, () => clearTimeout(timer));
   on('layer', later);
   view.store.on('by pick selection goal', later);
 }

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import traitlets
 
-from layerlens.viewer.source import module, style
+from layerlens.viewer.source import notebook, style
 
 __all__ = ["LayersView"]
 
@@ -105,7 +105,7 @@ class LayersView(anywidget.AnyWidget):  # type: ignore[misc]
         }
         # before the widget is made: what is there then goes to the front end in one message
         self.add_traits(
-            _esm=traitlets.Unicode(f"{module()}export default {{render}};\n").tag(sync=True),
+            _esm=traitlets.Unicode(notebook(head)).tag(sync=True),
             _css=traitlets.Unicode(style()).tag(sync=True),
             **{name: traitlets.Bytes(data).tag(sync=True) for name, data in binary.items()},
         )
