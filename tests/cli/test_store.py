@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.page.decoding import Page
 from torch import nn
 
 import layerlens as ll
@@ -17,7 +18,7 @@ def store(tmp_path):
 
 
 def test_it_says_what_is_there(store, capsys):
-    assert main(["show", str(store)]) == 0
+    assert main(["show", str(store), "--print"]) == 0
     printed = capsys.readouterr().out
     assert "run.zarr: complete, 60 samples" in printed
     assert "Sequential, 25,000 parameters, weights sha256" in printed
@@ -25,6 +26,7 @@ def test_it_says_what_is_there(store, capsys):
     assert "0      Linear    60  5,000  2,048  float32  480.0 KiB" in printed
     assert "2 layers, 960.0 KiB" in printed
     assert "verified" not in printed
+    assert not list(store.parent.glob("*.html"))
 
 
 def test_it_says_how_far_an_unfinished_one_is(tmp_path, capsys):
@@ -34,7 +36,7 @@ def test_it_says_how_far_an_unfinished_one_is(tmp_path, capsys):
 
     with pytest.raises(KeyboardInterrupt):
         ll.Probe(nn.Linear(4, 2), store=tmp_path / "a").run(broken())
-    assert main(["show", str(tmp_path / "a")]) == 0
+    assert main(["show", str(tmp_path / "a"), "--print"]) == 0
     assert "unfinished, 7 samples committed; the same recording" in capsys.readouterr().out
 
 
@@ -47,3 +49,51 @@ def test_it_verifies(store, capsys):
     assert main(["show", str(store), "--verify"]) != 0
     said = capsys.readouterr().err
     assert str(chunk) in said and "1 of 9 files" in said
+
+
+@pytest.fixture(name="opened")
+def opened_fixture(monkeypatch):
+    """Pages that were opened, in a machine with a display."""
+    opened = []
+    monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setattr("webbrowser.open", lambda uri: opened.append(uri) or True)
+    return opened
+
+
+def test_it_draws_a_run_and_opens_the_page(store, opened, capsys):
+    assert main(["show", str(store), "--reducer", "pca"]) == 0
+    page = store.with_suffix(".html")
+    printed = capsys.readouterr().out
+    assert "run.zarr: complete, 60 samples" in printed
+    assert "drawing 2 layers of 60 samples by pca: that may take minutes" in printed
+    assert printed.endswith(f"wrote {page}\n") and opened == [page.as_uri()]
+    shown = Page(page.read_text(encoding="utf-8"))
+    assert (shown.n, shown.n_layers) == (60, 2)
+    assert {layer["reducer"] for layer in shown.head["layers"]} == {"pca"}
+    assert sorted(set(shown.column("label"))) == ["0", "1", "2"]
+
+
+def test_a_run_is_drawn_by_the_default_and_to_a_sample(store, opened, tmp_path):
+    out = tmp_path / "there.html"
+    assert main(["show", str(store), "--max-samples", "40", "--out", str(out)]) == 0
+    shown = Page(out.read_text(encoding="utf-8"))
+    assert {layer["reducer"] for layer in shown.head["layers"]} == {"series-tsne"}
+    assert all("40" in " ".join(layer["notes"]) for layer in shown.head["layers"])
+    assert opened == [out.as_uri()]
+
+
+def test_verifying_and_printing_draw_nothing(store, opened):
+    for option in ("--verify", "--print"):
+        assert main(["show", str(store), option]) == 0
+    assert not opened and not list(store.parent.glob("*.html"))
+
+
+def test_a_reducer_that_is_not_there_costs_no_reading(store, opened, capsys):
+    assert main(["show", str(store), "--reducer", "tsn"]) == 1
+    said = capsys.readouterr()
+    assert "Did you mean 'tsne'" in said.err and said.out == ""
+
+
+def test_a_result_is_not_drawn_again(tmp_path, capsys):
+    assert main(["show", str(tmp_path / "x.npz"), "--reducer", "pca"]) == 1
+    assert "is no store" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``layerlens show FILE``: a result in the browser, or its table; what a store holds."""
+"""``layerlens show FILE``: a result, or a run, in the browser; or what they hold, in words."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ import numpy as np
 
 from layerlens.cli.store import show_store
 from layerlens.cli.text import table
-from layerlens.errors import StoreError
+from layerlens.errors import ArgumentError, StoreError
 from layerlens.records import LayerEmbedding
 
 if TYPE_CHECKING:
     from layerlens.embedding.embeddings import Embeddings
 
 __all__ = ["LEGEND", "add_parser", "layer_table"]
+
+REDUCER = "series-tsne"
+"""What draws the layers of a run, unless it is said otherwise."""
 
 LEGEND = """\
 trust: how far points that are close in the picture are close in the layer too (1 is all).
@@ -42,14 +45,14 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         parents=[common],
         help="open a result in the browser, or print what it holds",
         description=(
-            "Write the page of a result (.npz) and open it in the browser. With --print: the run, "
-            "and a table of its layers, in the terminal. Of a store (a folder that was recorded "
-            "to, or its URL): how far it is, and its layers."
+            "Write the page of a result (.npz) and open it in the browser. Of a store (a folder "
+            "that was recorded to, or its URL), say how far it is and what it holds, draw its "
+            "layers, and do the same. With --print: only say it."
         ),
     )
     parser.add_argument("file", type=_place_of, metavar="FILE")
     parser.add_argument(
-        "--print", action="store_true", dest="table", help="print a table; write and open nothing"
+        "--print", action="store_true", dest="table", help="print a table; draw and write nothing"
     )
     parser.add_argument(
         "--out", type=Path, metavar="PAGE", help="where the page goes (beside FILE, as .html)"
@@ -58,7 +61,20 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "--max-points", type=int, metavar="N", help="show a sample of so many points (all)"
     )
     parser.add_argument(
-        "--verify", action="store_true", help="of a store: read every file and check it"
+        "--reducer",
+        metavar="R",
+        help=f"of a store: what draws it, see layerlens plugins ({REDUCER})",
+    )
+    parser.add_argument(
+        "--max-samples",
+        type=int,
+        metavar="N",
+        help="of a store: draw so many samples, and place the others by them (as the reducer says)",
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="of a store: read every file and check it; draw and write nothing",
     )
     parser.set_defaults(run=_run)
 
@@ -67,7 +83,14 @@ def _run(given: argparse.Namespace) -> int:
     from layerlens.embedding.embeddings import Embeddings
 
     if isinstance(given.file, str) or given.file.is_dir():
-        return show_store(given.file, verify=given.verify)
+        if given.table or given.verify:
+            return show_store(given.file, verify=given.verify)
+        return _show_run(given)
+    for option, value in (("--reducer", given.reducer), ("--max-samples", given.max_samples)):
+        if value is not None:
+            raise ArgumentError(
+                f"{option} says how a store is drawn; {given.file} is no store, which is a folder"
+            )
     if given.file.suffix.lower() != ".npz":
         raise StoreError(
             f"{given.file}: show reads .npz results, and stores, which are folders; a "
@@ -77,9 +100,43 @@ def _run(given: argparse.Namespace) -> int:
     if given.table:
         _print(given.file, embeddings)
         return 0
-    path = embeddings.save(
-        given.out or _place(given.file), sink="html", max_points=given.max_points
+    return _show_page(embeddings, given.out or _place(given.file), given.max_points)
+
+
+def _show_run(given: argparse.Namespace) -> int:
+    """Draw what a store has by now, and show the page."""
+    from layerlens.embedding.reduce import reduce
+    from layerlens.plugins.registry import REDUCERS
+    from layerlens.recording.activations import Activations
+
+    name = REDUCER if given.reducer is None else given.reducer
+    REDUCERS.factory(name)  # a mistyped name must not cost the reading
+    page = given.out or _place(_local(given.file))
+    show_store(given.file, verify=False)
+    activations = Activations.open(given.file)
+    count = activations.run.n_samples
+    if not activations or not count:
+        print("\nThere is nothing to draw yet.")
+        return 0
+    print(
+        f"\ndrawing {len(activations)} layers of {count:,} samples by {name}: that may take "
+        "minutes (fewer by --max-samples N, faster by --reducer pca; --print draws nothing)",
+        flush=True,
     )
+    sampled = {} if given.max_samples is None else {"max_samples": given.max_samples}
+    embeddings = reduce(activations, name, random_state=0, progress=True, **sampled)
+    return _show_page(embeddings, page, given.max_points)
+
+
+def _local(place: Path | str) -> Path:
+    """Return what a page lies beside: the store, or of a store that is elsewhere this folder."""
+    if isinstance(place, Path):
+        return place.resolve()
+    return Path.cwd() / (place.rstrip("/").rpartition("/")[2] or "run")
+
+
+def _show_page(embeddings: Embeddings, page: Path, max_points: int | None) -> int:
+    path = embeddings.save(page, sink="html", max_points=max_points)
     print(f"wrote {path}")
     if not _opened(path):
         print("No browser could be opened from here. The file needs no network: open it anywhere.")
