@@ -310,7 +310,7 @@ def test_the_line_the_metrics_and_the_table_say_it(tmp_path, capsys):
     assert metrics["neighbor_recall_sketch_high"] == kept.high
     assert metrics["distance_ratio_sketch"] == kept.distance_ratio
     assert "neighbor_recall_search" not in metrics  # it was exact, in the rows themselves
-    assert main(["show", str(tmp_path / "run.zarr")]) == 0
+    assert main(["show", str(tmp_path / "run.zarr"), "--print"]) == 0
     shown = capsys.readouterr().out
     assert kept.short in shown
     for chunk in (tmp_path / "run.zarr" / "layers" / "L00000").glob("c.*"):
