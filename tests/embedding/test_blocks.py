@@ -12,9 +12,9 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import IncrementalPCA
 
 import layerlens as ll
-from layerlens.embedding import blocks, placing
-from layerlens.embedding.blocks import lies_on_disk, mixed_blocks, rows_of
-from layerlens.embedding.clouds import layer_clouds
+from layerlens.embedding import blocks, clouds, placing
+from layerlens.embedding.blocks import mixed_blocks, rows_of
+from layerlens.embedding.clouds import layer_clouds, lies_on_disk
 from layerlens.embedding.principal import principal_axes
 from layerlens.embedding.principal_blocks import AxesFromBlocks
 from layerlens.errors import ArgumentError, DataError, ShapeError
@@ -220,6 +220,16 @@ def test_what_lies_on_disk(stored, tmp_path):
             model(torch.zeros(2, 2))
         parts.append(ll.Activations.open(tmp_path / str(n)))
     assert lies_on_disk(ll.Activations.merge(parts)[""])
+
+
+def test_a_layer_larger_than_memory_is_refused_with_the_remedies(stored, monkeypatch):
+    monkeypatch.setattr(clouds, "available_memory", lambda: 50 * 2**20)
+    monkeypatch.setattr(placing, "MEASURED", 200)
+    with pytest.raises(DataError, match=r"'1' take 0\.1 GiB.*max_samples=.*in_blocks=True"):
+        ll.reduce(stored, "pca", layers="1")
+    for options in ({"in_blocks": True}, {"max_samples": 500}):
+        emb = ll.reduce(stored, "pca", layers="1", **options)
+        assert emb["1"].coordinates.shape == (24_576, 2)
 
 
 def test_labels_go_with_their_rows(small_blocks):

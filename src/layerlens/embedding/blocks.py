@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from layerlens.embedding.clouds import LayerCloud
+from layerlens.embedding.clouds import LayerCloud, lies_on_disk
 from layerlens.errors import ArgumentError
 from layerlens.plugins.protocols import learns_from_blocks
 
@@ -66,15 +66,6 @@ def in_blocks(
 
 def _is_large(cloud: LayerCloud) -> bool:
     return len(cloud) * int(cloud.source.shape[1]) * 4 > IN_BLOCKS_ABOVE
-
-
-def lies_on_disk(source: Any) -> bool:
-    """Tell whether rows are read from somewhere when they are asked for."""
-    rows = getattr(source, "source", None)
-    if rows is not None:
-        return bool(getattr(rows, "on_disk", False))
-    # zarr's, h5py's and dask's arrays
-    return isinstance(source, np.memmap) or hasattr(source, "chunks")
 
 
 def row_blocks(source: Any) -> Iterator[tuple[int, Array]]:

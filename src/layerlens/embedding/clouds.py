@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from layerlens._version import __version__
 from layerlens.errors import ArgumentError, DataError, LayerSelectionError, ShapeError
+from layerlens.recording.memory import available_memory
 from layerlens.records import LayerInfo, RunInfo
 
 __all__ = ["LayerCloud", "layer_clouds", "selected_layers"]
@@ -76,8 +77,9 @@ class LayerCloud:
         ------
         DataError
             If there is NaN or infinity in it, values whose squared distances float32 cannot
-            hold, or it is not numeric.
+            hold, it is not numeric, or it lies on disk and is larger than the memory that there is.
         """
+        self._refuse_larger_than_memory()
         values = np.asarray(as_array(self.source, self.name))
         if values.dtype.kind not in "fiub":
             raise DataError(
@@ -91,6 +93,19 @@ class LayerCloud:
         if not bool((squares < _LARGEST_SQUARE).all()):
             self._raise_not_finite(values)
         return matrix
+
+    def _refuse_larger_than_memory(self) -> None:
+        """Raise rather than be killed by the system."""
+        if not lies_on_disk(self.source):
+            return
+        needed, available = len(self) * int(self.source.shape[1]) * 4, available_memory()
+        if available is not None and needed > available:
+            raise DataError(
+                f"the rows of layer {self.name!r} take {needed / 2**30:,.1f} GiB, and "
+                f"{available / 2**30:,.1f} GiB of memory are available. Embed a subsample "
+                "(max_samples=5000), take a reducer that gets them in blocks ('pca', 'kmeans', "
+                "whatever has partial_fit: in_blocks=True), or record with a sketch"
+            )
 
     def _raise_not_finite(self, values: Array) -> None:
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
@@ -123,6 +138,15 @@ def as_array(source: Any, name: str) -> Array:
             ) from error
     # a tensor that requires grad, lies on another device, or is of a type that NumPy lacks
     return np.asarray(source.detach().cpu().float())
+
+
+def lies_on_disk(source: Any) -> bool:
+    """Tell whether rows are read from somewhere when they are asked for."""
+    rows = getattr(source, "source", None)
+    if rows is not None:
+        return bool(getattr(rows, "on_disk", False))
+    # zarr's, h5py's and dask's arrays
+    return isinstance(source, np.memmap) or hasattr(source, "chunks")
 
 
 def layer_clouds(
