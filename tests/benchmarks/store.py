@@ -42,7 +42,7 @@ import layerlens as ll
 ROOT = Path(__file__).parents[2]
 BATCH = 8
 LIMIT, GROWTH_MIB = 1.25, 64
-CAP_GIB = 4
+CAP_GIB = 8
 SECTIONS = ("write", "forward", "list", "memory", "open")
 
 
@@ -127,7 +127,12 @@ def write(folder: Path, rounds: int) -> None:
         ll.Probe(model, "layers*", store=store, sketch=None).run(batches)
 
     print(f"write: {n_layers} layers x {n} x {width} float32, 512 MiB")
-    variants = {"np.save": save, "store": record, "store, sync": lambda: record(sync=True)}
+    variants = {
+        "np.save": save,
+        "recorded in memory": lambda: ll.Probe(model, "layers*", sketch=None).run(batches),
+        "recorded to disk": record,
+        "recorded to disk, sync": lambda: record(sync=True),
+    }
     say(interleaved(variants, rounds), "np.save")
 
 

@@ -15,7 +15,7 @@ from layerlens.recording.storage.bucket import Bucket, Source, is_url, source_of
 from layerlens.recording.storage.columns import THUMBNAILS, decoded
 from layerlens.recording.storage.files import DamagedStoreError
 from layerlens.recording.storage.shards import read_shards, shard_name, shards_documents
-from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest
+from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest, read_own
 from layerlens.recording.storage.verify import verify
 from layerlens.recording.stored import info_of, pairs_of
 from layerlens.recording.thumbs import StoredThumbnails
@@ -79,9 +79,10 @@ class StoredRows:
 def open_store(path: Any) -> Activations:
     """Return the activations that a store holds by now; see `Activations.open`."""
     folder = source_of(path)
-    world_size = read_shards(folder)
+    own = read_own(folder)
+    world_size = read_shards(folder, own)
     if world_size is None:
-        return activations_of(folder, read_manifest(folder))
+        return activations_of(folder, read_manifest(folder, own))
     shards = [folder.below(shard_name(rank)) for rank in range(world_size)]
     manifests = [(one, read_manifest(one)) for one in shards if one.holds(ROOT)]
     parts = [activations_of(one, manifest) for one, manifest in manifests if manifest.rows]

@@ -5,6 +5,7 @@ The root says only of how many ranks the run is; every rank writes it, and all w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from layerlens.errors import StoreError
@@ -66,16 +67,18 @@ def begin_shard(folder: Folder, rank: int, world_size: int) -> None:
             folder.write(name, content, beside=f".{rank}")
 
 
-def read_shards(folder: Source) -> int | None:
+def read_shards(folder: Source, own: Mapping[str, Any] | None = None) -> int | None:
     """Return of how many ranks a store is, or None where it is of one process.
+
+    `own` is what `read_own` gave, where that was called.
 
     Raises
     ------
     StoreError
         If there is no store, or a damaged one.
     """
-    own = read_own(folder, SHARDS)
-    if own is None:
+    own = read_own(folder) if own is None else own
+    if own["format"] != SHARDS:
         return None
     world_size = own.get("world_size")
     if type(world_size) is not int or not 0 < world_size <= _MOST:

@@ -260,10 +260,10 @@ def _checksum(own: Mapping[str, Any], consolidated: Any) -> str:
     return f"crc32c {crc32c(dump([covered, consolidated])):08x}"
 
 
-def read_own(folder: Source, kind: str) -> dict[str, Any] | None:
-    """Return the ``layerlens`` attributes of a root whose checksum holds, or None.
+def read_own(folder: Source) -> dict[str, Any]:
+    """Return the ``layerlens`` attributes of a root whose checksum holds.
 
-    None is returned where they are of another format than `kind`, which the caller may try next.
+    Their ``format`` says of what kind it is: a recording, or one of several ranks.
 
     Raises
     ------
@@ -278,7 +278,7 @@ def read_own(folder: Source, kind: str) -> dict[str, Any] | None:
         attributes = document["attributes"]
         own = attributes.get("layerlens")
         if own is not None:
-            own_format, version, checksum = own["format"], own["version"], own["checksum"]
+            _, version, checksum = own["format"], own["version"], own["checksum"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise folder.damaged(ROOT, f"it is not what a store writes ({error})") from error
     if own is None:
@@ -293,19 +293,19 @@ def read_own(folder: Source, kind: str) -> dict[str, Any] | None:
         )
     if checksum != _checksum(own, document.get("consolidated_metadata")):
         raise folder.damaged(ROOT, "its checksum does not fit what it says")
-    return dict(own) if own_format == kind else None
+    return dict(own)
 
 
-def read_manifest(folder: Source) -> Manifest:
-    """Read the commit of a store.
+def read_manifest(folder: Source, own: Mapping[str, Any] | None = None) -> Manifest:
+    """Read the commit of a store; `own` is what `read_own` gave, where that was called.
 
     Raises
     ------
     StoreError
         If there is no store, a damaged one, or one of a newer layerlens.
     """
-    own = read_own(folder, FORMAT)
-    if own is None:
+    own = read_own(folder) if own is None else own
+    if own["format"] != FORMAT:
         raise StoreError(f"{folder.path(ROOT)!r} holds no single recording")
     try:
         return _manifest(own)
