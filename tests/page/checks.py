@@ -167,6 +167,13 @@ def the_lasso_selects_what_it_goes_round(visit, path, six):
     box = ((places > polygon.min(0)) & (places < polygon.max(0))).all(1)
     assert (box & ~wanted & clear).sum() > 5
     assert (selected == wanted)[clear].all()
+    # what the column says of it: a bar a class, and a square a pair of layers
+    column = page.page.get_by_role("region", name="Selection")
+    labels = np.array(Page(path.read_text(encoding="utf-8")).column("label"))[selected]
+    said = [row.split() for row in column.locator("li").all_inner_texts()]
+    assert sorted(said) == sorted([name, str((labels == name).sum())] for name in {*labels})
+    alike = column.get_by_role("img", name="How alike layers arrange the selection")
+    assert alike.locator("rect").count() == 36
     chosen = page.state()["selection"]
     page.press("Home")
     for layer in range(6):

@@ -14,7 +14,7 @@ export function clamp(x, low, high) {
 
 /** @param {Element} node @param {Part[]} parts */
 function fill(node, parts) {
-  for (const part of parts.flat())
+  for (const part of parts.flat(Infinity))
     if (typeof part === 'string' || part instanceof Node) node.append(part);
     else
       for (const [name, value] of Object.entries(part || {}))
