@@ -150,7 +150,7 @@
  * @property {() => void} redrawLegend
  * @property {() => string} summary
  * @property {(row: number) => {x: number, y: number, shown: boolean}} screen
- * @property {(layer: number, glide?: boolean) => void} go
+ * @property {(layer: number) => void} go
  * @property {(t: number) => void} seek
  * @property {(on: boolean) => void} play
  * @property {(row: number, side: number) => HTMLCanvasElement | null} picture a thumbnail
