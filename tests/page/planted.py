@@ -24,7 +24,7 @@ PLANTED = {
         ("another colour", ("const c = colors[r];", "const c = colors[(r + 1) % colors.length];")),
     ],
     checks.the_lasso_selects_what_it_goes_round: [
-        ("a box", ("&& insidePolygon(polygon, xy[2 * r], xy[2 * r + 1])) hits[r] = 1;", "&& xy[2 * r] > 0.35 && xy[2 * r] < 0.62) hits[r] = 1;")),
+        ("a box", ("&& insidePolygon(polygon, xy[2 * r], y)) hits[r] = 1;", "&& xy[2 * r] > 0.35 && xy[2 * r] < 0.62) hits[r] = 1;")),
         ("not told of", ("selected > 2 && data.layers.length > 2 && arrangement(),", "")),
         ("forgotten by the next layer", ("titled = view.layer;", "titled = view.layer; if (titled === 4) store.set({ selection: new Uint8Array(data.n) });")),
     ],

@@ -180,7 +180,8 @@ export function createCloud(view, stage) {
     },
     /** @param {number} row */
     screen(row) {
-      const [u, v] = places().subarray(2 * row);
+      const at = places();
+      const u = at[2 * row], v = at[2 * row + 1];
       const { x, y, k } = state.camera;
       return { x: u * k + x, y: v * k + y, shown: u > NOWHERE / 2 && (!view.visible || view.visible[row] === 1) };
     },

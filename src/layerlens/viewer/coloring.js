@@ -59,8 +59,11 @@ function byCode(name, codes, levels, missing, styles, theme) {
     table[i] = packed(color);
     shapes[i] = shape;
   });
-  const colors = Uint32Array.from(codes, (code) => table[code]);
-  for (const code of codes) counts[code]++;
+  const colors = new Uint32Array(codes.length);
+  codes.forEach((code, r) => {
+    colors[r] = table[code];
+    counts[code]++;
+  });
   const keys = styles.map(({ color, shape }, level) => ({ label: levels[level], level, color, shape, count: counts[level] }));
   if (missing >= 0 && counts[missing]) keys.push({ label: 'not known', level: missing, color: unknown, shape: 0, count: counts[missing] });
   return { colors, codes, shapes: shapes.some(Boolean) ? shapes : null, name, keys, ramp: null };
@@ -68,8 +71,11 @@ function byCode(name, codes, levels, missing, styles, theme) {
 
 /** @param {import('./types.js').Column} column @param {"light" | "dark"} theme */
 function byNumber({ name, values }, theme) {
-  const known = /** @type {Float32Array} */ (values).filter(Number.isFinite);
-  const low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity);
+  let low = Infinity, high = -Infinity;
+  for (const x of /** @type {Float32Array} */ (values)) {
+    if (x < low && x > -Infinity) low = x;
+    if (x > high && x < Infinity) high = x;
+  }
   return ramped(name, values.length, (r) => (Number(values[r]) - low) / (high - low || 1), low, high, theme);
 }
 
@@ -81,7 +87,7 @@ function ramped(name, n, share, low, high, theme) {
   const stops = Array.from({ length: 256 }, (_, i) => rampColor(i / 255, theme));
   const table = stops.map(packed);
   const unknown = packed(unknownColor(theme));
-  const colors = Uint32Array.from({ length: n }, (_, r) => table[Math.round(255 * share(r))] ?? unknown);
+  const colors = new Uint32Array(n).map((_, r) => table[Math.round(255 * share(r))] ?? unknown);
   return { colors, codes: null, shapes: null, name, keys: [], ramp: low <= high ? { low, high, stops: stops.filter((_, i) => i % 51 === 0) } : null };
 }
 
@@ -111,7 +117,7 @@ function fade(colors, stress, back) {
  */
 export function visibleRows(coloring, hidden, n) {
   const { codes } = coloring;
-  return hidden.size && codes ? Uint8Array.from({ length: n }, (_, r) => Number(!hidden.has(codes[r]))) : null;
+  return hidden.size && codes ? new Uint8Array(n).map((_, r) => Number(!hidden.has(codes[r]))) : null;
 }
 
 /**

@@ -141,8 +141,12 @@ export function insidePolygon(polygon, x, y) {
  */
 export function rowsInPolygon(polygon, xy, visible) {
   const hits = new Uint8Array(xy.length / 2);
-  for (let r = 0; r < hits.length; r++)
-    if ((!visible || visible[r]) && insidePolygon(polygon, xy[2 * r], xy[2 * r + 1])) hits[r] = 1;
+  const heights = Array.from(polygon).filter((_, i) => i % 2);
+  const top = Math.min(...heights), bottom = Math.max(...heights);
+  for (let r = 0; r < hits.length; r++) {
+    const y = xy[2 * r + 1];
+    if (y >= top && y <= bottom && (!visible || visible[r]) && insidePolygon(polygon, xy[2 * r], y)) hits[r] = 1;
+  }
   return hits;
 }
 
