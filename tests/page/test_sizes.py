@@ -1,6 +1,7 @@
 """What the page weighs: the budgets that it is held to, and that they can be broken."""
 
 import hashlib
+import re
 
 import pytest
 from tests.page import sources
@@ -60,6 +61,19 @@ def test_what_ships_is_made_of_the_sources():
     assert sorted(names) == ["gl.js", "notebook.js", "page.js", "space.js", "style.css"]
     for text in map(source._read, names):
         assert digest in text.splitlines()[0], "npm run build, in tests/viewer, and commit it"
+
+
+def test_a_page_has_the_pieces_that_it_needs():
+    many = int(re.search(r"const MANY = (\d+);", sources.read("cloud.js"))[1])
+    for n, components, wanted in (
+        (many, 2, []), (many + 1, 2, ["gl.js"]), (9, 3, ["space.js"]),
+        (many + 1, 3, ["gl.js", "space.js"]),
+    ):  # fmt: skip
+        head = {"n": n, "components": components}
+        assert source.pieces(head) == wanted
+        text = source.module(head)
+        assert [f"{name}.js" for name in ("gl", "space") if f"pieces.{name}=" in text] == wanted
+        assert source.notebook(head).startswith(source.module(head))
 
 
 def test_every_file_of_the_viewer_is_in_the_module():
