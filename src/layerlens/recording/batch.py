@@ -39,6 +39,8 @@ class Batch:
         Number of samples; None until the first output tells.
     annotation : Annotation or None
         What the user said of it.
+    second : bool
+        Whether the samples are along the second axis of what the model was called with.
     announced : bool
         Whether the user called `Probe.annotate` for it.
     depth : int
@@ -57,6 +59,7 @@ class Batch:
 
     size: int | None = None
     annotation: Annotation | None = None
+    second: bool = False
     announced: bool = False
     depth: int = 0
     calls: dict[str, int] = field(default_factory=dict)
@@ -116,11 +119,15 @@ def batch_size(module: nn.Module, args: Any, kwargs: Any) -> int | None:
     return first.shape[1 if first.ndim > 2 and puts_batch_second(module) else 0]
 
 
-def possible_sizes(given: Iterable[torch.Tensor]) -> set[int]:
-    """Return what a batch's size may be: any tensor's length, or the batch of (time, batch, C)."""
+def possible_sizes(given: Iterable[torch.Tensor], *, steps_first: bool = False) -> set[int]:
+    """Return what a batch's size may be: any tensor's length, or the batch of (time, batch, C).
+
+    Where a model has layers with `steps_first`, also that of tokens (time, batch).
+    """
     sizes: set[int] = set()
     for tensor in given:
-        sizes.update(tensor.shape[: 2 if tensor.ndim == 3 else 1])
+        tokens = steps_first and tensor.ndim == 2 and not tensor.is_floating_point()
+        sizes.update(tensor.shape[: 2 if tensor.ndim == 3 or tokens else 1])
     return sizes
 
 

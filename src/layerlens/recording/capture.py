@@ -79,6 +79,8 @@ class Capture:
         """Layers that are left out of the whole record, and why."""
         self.ignored: dict[str, str] = {}
         """Layers of which single calls could not be recorded, and why."""
+        self.doubtful: dict[str, str] = {}
+        """Layers whose samples may be something else, and what."""
         self.foreign_calls = 0
         self.next_annotation: Annotation | None = None
         self.keep: int | None = None
@@ -96,6 +98,9 @@ class Capture:
         names = qualified_names(model)
         self.text = TextReader(model, names, readout)
         self.operations = Operations(selection.operations, model, names, self)
+        self._hooks: Hooks | None = None
+        self._names = names
+        self._may_have_batch_second = any(puts_batch_second(module) for module in names.values())
         self._thread = threading.get_ident()
         self._batch: Batch | None = None
         self._ignoring = 0
@@ -106,6 +111,7 @@ class Capture:
 
     def attach(self, hooks: Hooks, *, inputs: bool) -> None:
         """Put the hooks on: on what goes into modules, or on what comes out."""
+        self._hooks = hooks
         _THREADS[self._thread] += 1
         hooks.then(self._leave_thread)
         hooks.before(self._model, self._before_model)
@@ -128,6 +134,11 @@ class Capture:
         """Go on after an earlier recording: where layers' tensors lay, and what was left out."""
         self._places.update(places)
         self.skipped.update(skipped)
+
+    @property
+    def was_traced(self) -> bool:
+        """Whether a tracer called the model, which is not recorded."""
+        return self._hooks is not None and self._hooks.traced
 
     def called(self) -> set[str]:
         """Return which of the selected modules were called."""
@@ -218,8 +229,12 @@ class Capture:
         batch, images = self._batch, image_list(args, kwargs)
         if batch is None:
             given = [tensor for _, tensor in structure.tensors([args, kwargs])]
-            possible = possible_sizes(given) | ({len(images)} if images else set())
+            possible = possible_sizes(given, steps_first=self._may_have_batch_second)
+            possible |= {len(images)} if images else set()
             batch = self._begin_batch(batch_size(module, args, kwargs), possible)
+            # said to be of another size than the first axis: then the second, (time, batch, ...)
+            lengths = {len(one) for one in given if one.ndim}
+            batch.second = bool(lengths) and not images and batch.size not in lengths
         batch.depth = 1
         batch.handling = sys.exc_info()[1]
         if self._selection.model_input and images:
@@ -290,7 +305,8 @@ class Capture:
             return
         size = size if batch is None or batch.size is None else batch.size
         shape = found[1].shape
-        second = found[1].ndim > 2 and puts_batch_second(module) and shape[1] == size
+        second = batch is not None and batch.second
+        second = found[1].ndim > 2 and (second or puts_batch_second(module)) and shape[1] == size
         if size is None or (shape[0] != size and not second):
             return
         if not wanted(0 if batch is None else batch.calls.get(layer, 0)):
@@ -331,6 +347,10 @@ class Capture:
         batch = self._batch_of(layer, tensor)
         before = batch.next_call(layer)
         key = f"{layer}:{before}" if before and not self._last_call_only else layer
+        if key != layer and key in self._names:
+            why = f"its call {before} would be called {key!r}, which is a module's own name"
+            self.ignored.setdefault(layer, f"{why}; record with call='last', or rename that module")
+            return
         if key in self.skipped:
             return
         with torch.no_grad():
@@ -340,8 +360,12 @@ class Capture:
             if batch.size is None:
                 batch.size = tensor.shape[0]
             second = tensor.ndim > 2 and puts_batch_second(module, path[0] if path else None)
+            if tensor.ndim > 2 and batch.second:
+                second = second or tensor.shape[0] != batch.size
             if second and tensor.shape[1] == batch.size:
                 tensor = tensor.transpose(0, 1)
+            elif second and not batch.annotation and tensor.shape[0] == batch.size:
+                self.doubtful.setdefault(key, _steps_first(tensor))
             if tensor.shape[0] != batch.size:
                 self._skip(key, _other_batch(tensor, batch.size))
                 return
@@ -432,6 +456,15 @@ def _merged(args: Any, kwargs: Any) -> Any:
 
 def _what(value: Any) -> str:
     return structure.describe(value)
+
+
+def _steps_first(tensor: torch.Tensor) -> str:
+    steps, samples = tensor.shape[:2]
+    return (
+        f"batch_first is False, so its output of shape {tuple(tensor.shape)} is {steps} steps of "
+        f"{samples} samples, but the model was called with {steps} first; say which "
+        f"they are by labels or ids, one a sample: batches (x, y), or probe.annotate(ids=...)"
+    )
 
 
 def _other_batch(tensor: torch.Tensor, size: int) -> str:

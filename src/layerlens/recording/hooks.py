@@ -10,8 +10,18 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.fx import _symbolic_trace
+from torch.utils._python_dispatch import _disable_current_modes
 
-__all__ = ["Hooks", "compiled_runs_eagerly", "in_backward", "is_compiled", "untouchable"]
+__all__ = [
+    "Hooks",
+    "being_traced",
+    "compiled_runs_eagerly",
+    "in_backward",
+    "is_compiled",
+    "unseen",
+    "untouchable",
+]
 
 
 class _Hook:
@@ -22,9 +32,15 @@ class _Hook:
         self._function = function
 
     def __call__(self, *args: Any) -> None:
+        if being_traced():
+            self.owner.traced = True
+            return
         # what recording does to tensors is no operation of the model's
         with torch._C.DisableTorchFunction():
-            self._function(*args)
+            if self.owner.hidden:
+                unseen(self._function, *args)
+            else:
+                self._function(*args)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
         return _nothing
@@ -42,12 +58,23 @@ def _get_nothing() -> Callable[..., None]:
 
 
 class Hooks:
-    """The hooks that one probe has on one model."""
+    """The hooks that one probe has on one model.
 
-    def __init__(self, model: nn.Module) -> None:
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    hidden : bool
+        Hide what hooks do from dispatch modes: a user who counts operations counts the model's.
+    """
+
+    def __init__(self, model: nn.Module, *, hidden: bool = False) -> None:
         self._model = model
+        self.hidden = hidden
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._afterwards: list[Callable[[], None]] = []
+        self.traced = False
+        """Whether the model was called by a tracer, which is not recorded."""
 
     def before(self, module: nn.Module, function: Callable[..., None]) -> None:
         """Call ``function(module, args, kwargs)`` before each forward of a module."""
@@ -127,6 +154,28 @@ def is_compiled(model: nn.Module) -> bool:
 def in_backward() -> bool:
     """Tell whether this thread is in a backward pass, where a checkpoint runs forward again."""
     return bool(torch._C._current_graph_task_id() != -1)
+
+
+def unseen(function: Callable[..., None], *args: Any) -> None:
+    """Call a function whose operations a user who counts or logs them is not to see."""
+    if torch._C._len_torch_dispatch_stack():
+        with _disable_current_modes():
+            function(*args)
+    else:
+        function(*args)
+
+
+def being_traced() -> bool:
+    """Tell whether operations are written down at the moment: `torch.jit.trace`, `torch.fx`.
+
+    What recording does would be written down too, and values are placeholders, or real ones of a
+    call that the tracer makes for itself.
+    """
+    return (
+        torch._C._get_tracing_state() is not None
+        or bool(getattr(_symbolic_trace, "_is_fx_tracing_flag", False))
+        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
+    )
 
 
 def untouchable(tensor: torch.Tensor) -> str | None:

@@ -44,10 +44,17 @@ def say_what_is_left_out(
         said.append(f"without a record in some calls: {_listed(partly)}")
     if skipped:
         said.append(f"without a record: {_listed(skipped)}")
+    if capture.doubtful:
+        said.append(f"samples may be steps: {_listed(capture.doubtful)}")
     if capture.foreign_calls:
         said.append(
             f"{capture.foreign_calls} calls came from other threads than the one that opened "
             "the probe and were not recorded; open a probe in each thread"
+        )
+    elif not samples and not skipped and capture.was_traced:
+        said.append(
+            f"nothing was recorded: {type(model).__name__} was called by a tracer only "
+            "(torch.jit.trace, torch.fx, torch.export), which is not recorded; call it itself"
         )
     elif not samples and not skipped:
         said.append(

@@ -20,7 +20,7 @@ from torch import nn, overrides
 
 from layerlens.errors import LayerSelectionError
 from layerlens.recording.batch import batch_size, is_calling_itself
-from layerlens.recording.hooks import Hooks
+from layerlens.recording.hooks import Hooks, unseen
 from layerlens.recording.layout import declared
 
 __all__ = [
@@ -160,7 +160,7 @@ class _Mode(overrides.TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        self._see(func, result)
+        unseen(self._see, func, result)
         return result
 
     def leave(self) -> None:

@@ -244,7 +244,7 @@ class Probe:
             self._go_on(self._store)
         try:
             with ExitStack() as stack:
-                hooks = Hooks(self._root)
+                hooks = Hooks(self._root, hidden=True)
                 stack.callback(hooks.remove)
                 compiled_runs_eagerly(stack, is_compiled(self.model))
                 self._capture.attach(hooks, inputs=self._what == "input")

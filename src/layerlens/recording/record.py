@@ -20,7 +20,7 @@ import torch
 from layerlens.errors import LayerlensWarning, RecordingError, ShapeError
 from layerlens.recording.activations import Activations, LayerActivations
 from layerlens.recording.meter import PairMeter
-from layerlens.recording.readout import Readout
+from layerlens.recording.readout import NotApplicableError, Readout
 from layerlens.recording.rows import Rows
 from layerlens.recording.samples import Annotation, Samples
 from layerlens.recording.sketch import FoldedSketch, sketch_width
@@ -181,6 +181,8 @@ class Recording(Generic[Taker]):
         if not rows.is_floating_point():
             rows = rows.float()
         layer = self.layers.get(name)
+        if layer is None and not rows.shape[1]:
+            raise NotApplicableError(f"it gives no values: {tuple(tensor.shape)}")
         if layer is None:
             layer = self._new_layer(name, output, rows.shape[1])
         elif layer.info.dim != rows.shape[1]:
