@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PICTURES = Path(__file__).parent / "pictures"
+MOST_BYTES = 180_000
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -86,6 +87,7 @@ MADE = {
     "compare.png": _example("compare_lenets.py"),
     "demo.png": _demo,
     "dynamics.png": _example("dynamics.py"),
+    "learning.png": _example("learning.py"),
     "notebook.png": _notebook,
     "maps_imagenet.png": _example("maps_imagenet.py"),
     "resnet66.png": _resnet66,
@@ -107,10 +109,15 @@ def make(*, again: bool) -> None:
 
 
 def _shrink(picture: Path) -> None:
-    """Keep 256 colours, well chosen, and a third of the bytes."""
+    """Keep 256 colours, well chosen, and a third of the bytes; or fewer, until it is small."""
     from PIL import Image
 
-    Image.open(picture).convert("RGB").quantize(256, kmeans=2).save(picture, optimize=True)
+    image = Image.open(picture).convert("RGB")
+    for colors in (256, 128, 64, 32):
+        image.quantize(colors, kmeans=2).save(picture, optimize=True)
+        if picture.stat().st_size < MOST_BYTES:
+            return
+    raise SystemExit(f"{picture.name} has {picture.stat().st_size:,} bytes: draw it smaller")
 
 
 def on_pre_build(config: Any) -> None:

@@ -51,3 +51,11 @@ def test_every_page_is_reached_from_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name in navigation
+
+
+def test_every_picture_that_is_kept_is_small_and_shown():
+    texts = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = "".join(path.read_text("utf-8") for path in texts)
+    for picture in (ROOT / "docs/pictures").glob("*.png"):
+        assert picture.stat().st_size < 180_000, picture.name
+        assert f"pictures/{picture.name}" in pages, picture.name
