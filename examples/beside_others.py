@@ -233,20 +233,35 @@ def cost_layerlens(**options: object) -> Runner:
     def prepare(model: nn.Module) -> Callable[[torch.Tensor], object]:
         import layerlens as ll
 
-        # open for many batches, as in use: what a layer's sketch needs is made at its first
-        ll.Probe(model, layers=leaves(model), **options).__enter__()
-        return model
+        probe = ll.Probe(model, layers=leaves(model), **options)
+
+        def run(x: torch.Tensor) -> object:
+            with probe:
+                model(x)
+            return probe.activations
+
+        return run
 
     return prepare
 
 
 def cost_hooks(model: nn.Module) -> Callable[[torch.Tensor], object]:
     kept: dict[str, torch.Tensor] = {}
-    for name in leaves(model):
-        model.get_submodule(name).register_forward_hook(
-            lambda module, args, output, name=name: kept.__setitem__(name, output.clone())
-        )
-    return model
+    names = leaves(model)
+
+    def run(x: torch.Tensor) -> object:
+        handles = [
+            model.get_submodule(name).register_forward_hook(
+                lambda module, args, output, name=name: kept.__setitem__(name, output.clone())
+            )
+            for name in names
+        ]
+        model(x)
+        for handle in handles:
+            handle.remove()
+        return kept
+
+    return run
 
 
 def cost_torchlens(model: nn.Module) -> Callable[[torch.Tensor], object]:
@@ -304,7 +319,7 @@ COSTS: dict[str, tuple[str, Runner, str]] = {
 def cost(name: str, rounds: int, batch: int) -> str:
     """Return the median ratio to the plain forward, and the quartiles, of this tool alone."""
     model, x = resnet50(), torch.randn(batch, 3, 224, 224)
-    run = COSTS[name][1](resnet50())  # a copy of its own: what it leaves there slows nobody else
+    run = COSTS[name][1](model)
     ratios = []
     for _ in range(rounds + 1):
         times = []
