@@ -64,7 +64,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     which.add_argument(
         "--sketch", type=_sketch, default="auto", metavar="W",
-        help="width that wide layers are sketched to, auto or none (%(default)s)",
+        help="width that wide layers are sketched to, pca:WIDTH, auto or none (%(default)s)",
     )  # fmt: skip
     which.add_argument("--device", metavar="D", help="cpu, cuda, ... (cuda where there is one)")
 
@@ -106,9 +106,10 @@ def _count_or_all(text: str) -> int | None:
 def _sketch(text: str) -> str | int | None:
     if text in ("auto", "none"):
         return None if text == "none" else text
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"auto, none or a width; got {text!r}")
-    return int(text)
+    kind, colon, width = text.rpartition(":")
+    if not width.isdecimal() or int(width) < 1 or (colon and kind != "pca"):
+        raise argparse.ArgumentTypeError(f"auto, none, a width or pca:WIDTH; got {text!r}")
+    return text if colon else int(text)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -286,7 +286,8 @@ def _whole(clouds: list[LayerCloud], model: str, notes: list[str]) -> list[Layer
 
 def _rows(cloud: LayerCloud, layer: LayerActivations, places: Array) -> Rows:
     sketch = None
-    if layer.sketch is not None:
+    # directions of the data add no noise that two layers could share, and none to take off
+    if layer.sketch is not None and not layer.sketch.startswith("pca "):
         sketch = f"{_original(layer.info)} {layer.sketch}"
     return Rows(np.ascontiguousarray(cloud.matrix()[places]), sketch, layer.dim)
 

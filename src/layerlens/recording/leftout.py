@@ -35,7 +35,7 @@ def say_what_is_left_out(
     skipped |= {n: why for n, why in capture.ignored.items() if n not in {*skipped, *partly}}
     for name in scripted:
         skipped.setdefault(name, "it is TorchScript, which takes no hooks")
-    samples = capture.record.samples.count
+    samples = capture.record.n_taken
     for name in sorted({*named} - capture.called() - {INPUT}) if samples else ():
         skipped.setdefault(name, "it was never called")
     skipped |= capture.operations.unused() if samples else {}

@@ -69,6 +69,9 @@ _TWO_SIDED = 1.96
 _MODEL = 0.005
 _MODEL_SHARE = 0.1
 _MODEL_SHRINK = 0.05
+# where the error is nearly all of the spread, the rest of it tells little: it may be much more
+_TELLS_LITTLE = 0.1
+_FAR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,26 @@ class PairSums:
 
     def __add__(self, other: PairSums) -> PairSums:
         return PairSums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def beside(self, other: PairSums, share: float) -> PairSums:
+        """Return the sums of two kinds of rows, the first of which are a share of all.
+
+        An error is a mean of what both of its rows bring, so that its variance is that of the
+        first kind with the weight `share`, and of the other with the rest.
+        """
+        whole = self.freedom + other.freedom
+        if not self.freedom or not other.freedom:
+            return self + other
+        weights = share * whole / self.freedom, (1 - share) * whole / other.freedom
+        return sum((one._times(by) for one, by in zip((self, other), weights, strict=True)),
+                   PairSums())  # fmt: skip
+
+    def _times(self, by: float) -> PairSums:
+        linear = astuple(self)[1:6]
+        squares = astuple(self)[6:]
+        return PairSums(
+            self.blocks, *(by * one for one in linear), *(by * by * one for one in squares)
+        )
 
     def as_json(self) -> list[float]:
         """Return the sums as a list of numbers."""
@@ -283,7 +306,7 @@ def sketch_loss(sums: PairSums, rows: _Rows, k: int = K) -> SketchLoss:
     """
     n = int(rows.shape[0])
     k = min(k, n - 1)
-    about = (int(sums.pairs), sums.ratio_mean, sums.ratio_spread)
+    about = (round(sums.pairs), sums.ratio_mean, sums.ratio_spread)
     variance, relative = sums.error()
     if k < 1 or k == n - 1 or not math.isfinite(variance):  # all others are the nearest
         return SketchLoss(*about, math.nan, math.nan, math.nan, max(k, 0))
@@ -312,12 +335,13 @@ def sketch_loss(sums: PairSums, rows: _Rows, k: int = K) -> SketchLoss:
     rows_of = len(nearest) // 4 + 1
     here = float(at().mean())
     far = _TWO_SIDED * np.array([-1, 1])
+    reach = _TWO_SIDED * _MODEL_SHRINK
     by_pairs, by_density, by_model = (
         np.array([at(**{name: base + step}).mean() - here for step in steps])
         for name, base, steps in (
             ("scale", 1.0, -far * relative),
             ("by", 0.0, far * variance * error_of_it),
-            ("by", 0.0, far * _MODEL_SHRINK),
+            ("by", 0.0, (-reach, reach if shrink > _TELLS_LITTLE else _FAR)),
         )
     )
     others = float(each.std()) / math.sqrt(len(each)) * math.sqrt(1 - len(each) / n)

@@ -7,7 +7,7 @@ device; what is kept is nine sums a layer (`layerlens.recording.loss`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 
 from layerlens.recording.loss import PairSums
 
-__all__ = ["PairMeter"]
+__all__ = ["PairMeter", "products_of"]
 
 _BLOCK = 32
 """Rows of a block, spread over the batch; a smaller batch is one."""
@@ -43,21 +43,35 @@ class PairMeter:
     ----------
     sums : PairSums
         Of the batches that count.
+    fit_sums : PairSums
+        Of those whose rows a sketch was fitted on: it keeps these better than others.
     """
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
         self.sums = PairSums()
+        self.fit_sums = PairSums()
         self._looked = 0
         self._upto = 0
+        self._n_fit = 0
         if state is not None:
             self.sums = PairSums.of_json(state["sums"])
             self._looked = int(state["looked"])
             self._upto = int(state["upto"])
+            self.fit_sums = PairSums.of_json(state.get("fit_sums", PairSums().as_json()))
+            self._n_fit = int(state.get("n_fit", 0))
         self._size = 0
+        self._waiting = 0  # pairs of batches that wait for their sketch
 
     def as_json(self) -> dict[str, Any]:
         """Return all that is needed to go on."""
-        return {"sums": self.sums.as_json(), "looked": self._looked, "upto": self._upto}
+        state = {"sums": self.sums.as_json(), "looked": self._looked, "upto": self._upto}
+        if self._n_fit:
+            state |= {"fit_sums": self.fit_sums.as_json(), "n_fit": self._n_fit}
+        return state
+
+    def of_rows(self, n_rows: int) -> PairSums:
+        """Return the sums as they stand for so many rows, those of the fit among them."""
+        return self.fit_sums.beside(self.sums, min(1.0, self._n_fit / max(1, n_rows)))
 
     def blocks(self, start: int, count: int) -> list[slice]:
         """Return which rows of a batch make up blocks.
@@ -74,6 +88,7 @@ class PairMeter:
         if start < self._upto or not each:
             return []
         due = _PAIRS * (1 + ((start + count) // 512).bit_length()) - self._looked
+        due -= self._waiting
         step = count // self._size
         number = min(step, max(0, -(-due // each)))
         return [slice(first, first + step * self._size, step) for first in range(number)]
@@ -97,17 +112,41 @@ class PairMeter:
         blocks = self.blocks(start, len(rows))
         if not blocks:
             return None
-        return torch.stack(
-            [torch.stack([_products(side[one]) for side in (rows, values)]) for one in blocks]
-        )
+        return torch.stack([products_of(rows, blocks), products_of(values, blocks)], dim=1)
 
-    def count(self, products: npt.NDArray[Any], start: int, count: int) -> None:
-        """Count what `look` gave for a batch of `count` rows, all of which are kept."""
+    def ahead(self, rows: torch.Tensor, start: int) -> tuple[list[slice], torch.Tensor] | None:
+        """Take the inner products of a batch's blocks before there are sketches of its rows."""
+        blocks = self.blocks(start, len(rows))
+        if not blocks:
+            return None
+        self._waiting += len(blocks) * (self._size * (self._size - 1) // 2)
+        return blocks, products_of(rows, blocks)
+
+    def count(
+        self, products: npt.NDArray[Any], start: int, count: int, *, of_fit: bool = False
+    ) -> None:
+        """Count what `look` gave for a batch of `count` rows, all of which are kept.
+
+        Rows that a sketch was fitted on (`of_fit`) are counted by themselves, and those behind
+        them looked at as if they came first.
+        """
+        if of_fit:
+            self._n_fit = start + count
+            for pair in products:
+                self.fit_sums += PairSums.of_block(*map(_squared, pair))
+            self._upto = start + count
+            self._waiting = 0
+            return
         for native, sketched in products:
             m = len(native)
             self.sums += PairSums.of_block(_squared(native), _squared(sketched))
             self._looked += m * (m - 1) // 2
         self._upto = start + count
+
+
+def products_of(rows: torch.Tensor, blocks: Sequence[slice]) -> torch.Tensor:
+    """Return the inner products inside some blocks of rows, (blocks, m, m), on their device."""
+    return torch.stack([_products(rows[one]) for one in blocks])
 
 
 def _products(rows: torch.Tensor) -> torch.Tensor:

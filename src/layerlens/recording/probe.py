@@ -36,7 +36,7 @@ from layerlens.recording.selection import (
     original,
     select,
 )
-from layerlens.recording.sketch import check_sketch
+from layerlens.recording.sketch import check_sketch, directions_of
 from layerlens.recording.stored import StoredRecord
 from layerlens.recording.storing import Store, StoredRun, ranks_of
 from layerlens.recording.structure import format_path, split_path
@@ -75,10 +75,12 @@ class Probe:
         attention or padding mask that the model was called with, on whichever side the padding is.
         ``"tokens"`` or a `PerToken`: every token is a sample. A callable ``(Tensor) -> (B, D)``. A
         mapping of globs to these: the first glob that matches a layer's name counts.
-    sketch : "auto", int or None, default "auto"
+    sketch : "auto", int, "pca:W" or None, default "auto"
         ``"auto"``: rows wider than 4,096 are sketched to 2,048 values, which keep distances
-        (`layerlens.recording.sketch`). A width: rows wider than it are sketched to it. None:
-        rows as they are.
+        (`layerlens.recording.sketch`). A width: rows wider than it are sketched to it.
+        ``"pca:512"``: rows wider than 512 become 512 values along directions that are fitted on
+        the first 1,024 rows (or twice the width), which are kept back until then
+        (`layerlens.recording.directions`); not for ranks. None: rows as they are.
     call : {"each", "last"}, default "each"
         A module that is called k times in one forward is recorded as ``name``, ``name:1``, …, or
         only its last call is.
@@ -169,6 +171,12 @@ class Probe:
         check_sketch(sketch)
         self._store = Store.of(store)
         self._ranks = ranks_of(self._store, rank, world_size)
+        if self._ranks is not None and directions_of(sketch) is not None:
+            raise ArgumentError(
+                f"sketch={sketch!r} fits directions on the first rows of a recording, and each "
+                f"of {self._ranks[1]} ranks would have others, whose rows do not go together; "
+                f"pass a width, sketch={directions_of(sketch)}, or record with one process"
+            )
         self._memory_is_auto = memory_limit == "auto"
         self._memory_limit: int | None = None
         if memory_limit is not None and not self._memory_is_auto:
@@ -358,9 +366,10 @@ class Probe:
                 stored.save(everything=True)
                 stored.writer.drain()
             return open_store(stored.writer.folder.root)
-        if self._store is not None and not self._capture.record.samples.count:
+        if self._store is not None and not self._capture.record.n_taken:
             return open_store(self._store.path)
         record = cast(Record, self._capture.record)
+        record.settle()
         meta = {**self._identity(), **self._about()}
         return record.activations(meta, self._label_names, self._capture.skipped)
 
@@ -512,18 +521,18 @@ class Probe:
             stored.about["label_names"] = self._label_names and list(self._label_names)
             source, places = self._after(stored, source)
         shown = enter(Progress("recording", total, shown=progress, unit="samples"))
-        shown.advance(record.samples.count)
+        shown.advance(record.n_taken)
         for batch in source:
-            before = record.samples.count
+            before = record.n_taken
             capture.keep = None if limit is None else limit - record.position
             if stored is not None and places:
                 stored.indices = places.popleft()
             self._run_one(batch, forward)
-            shown.advance(record.samples.count - before)
-            if limit is not None and record.samples.count >= limit:
+            shown.advance(record.n_taken - before)
+            if limit is not None and record.n_taken >= limit:
                 self._reached_limit = True
                 break
-        if not record.samples.count:
+        if not record.n_taken:
             raise RecordingError(
                 "nothing was recorded: batches is empty, or none of the selected layers was called"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,11 +20,13 @@ import torch
 
 from layerlens.errors import LayerlensWarning, RecordingError, ShapeError
 from layerlens.recording.activations import Activations, LayerActivations
-from layerlens.recording.meter import PairMeter
+from layerlens.recording.directions import DirectionSketch, rows_to_fit
+from layerlens.recording.loss import PairSums
+from layerlens.recording.meter import PairMeter, products_of
 from layerlens.recording.readout import NotApplicableError, Readout
 from layerlens.recording.rows import Rows
 from layerlens.recording.samples import Annotation, Samples
-from layerlens.recording.sketch import FoldedSketch, sketch_width
+from layerlens.recording.sketch import FoldedSketch, directions_of, sketch_width
 from layerlens.records import LayerInfo, RunInfo
 
 __all__ = ["Output", "Record", "RecordedLayer", "Recording"]
@@ -86,7 +89,7 @@ class RecordedLayer(Generic[Taker]):
         What is known of it.
     rows : RowTaker
         Its rows.
-    sketch : FoldedSketch or None
+    sketch : FoldedSketch, DirectionSketch or None
         What makes them narrower.
     order : int
         Its place among the layers.
@@ -98,15 +101,23 @@ class RecordedLayer(Generic[Taker]):
 
     info: LayerInfo
     rows: Taker
-    sketch: FoldedSketch | None
+    sketch: FoldedSketch | DirectionSketch | None
     order: int
     spans: list[tuple[int, int]] = field(default_factory=list)
     meter: PairMeter = field(default_factory=PairMeter)
 
     @property
+    def pairs(self) -> PairSums | None:
+        """What was measured of the sketch, where there is one."""
+        return None if self.sketch is None else self.meter.of_rows(self.rows.count)
+
+    @property
     def sketch_text(self) -> str | None:
         """How the rows were made narrower, for the record."""
-        return None if self.sketch is None else f"fold {self.sketch!r}"
+        if self.sketch is None:
+            return None
+        kind = "fold" if isinstance(self.sketch, FoldedSketch) else "pca"
+        return f"{kind} {self.sketch!r}"
 
     def note_span(self, start: int, stop: int) -> None:
         """Note which samples the last rows belong to; neighbouring spans are one."""
@@ -134,12 +145,33 @@ class _Looked:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """One layer's rows of a batch that waits for directions, and their products in blocks."""
+
+    values: torch.Tensor
+    ahead: tuple[list[slice], torch.Tensor] | None
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class _WaitingBatch:
+    """A batch that waits for directions: all that `Recording.commit` was told of it."""
+
+    layers: dict[str, _Waiting]
+    batch: int
+    annotation: Annotation | None
+    keep: int
+    given: int | None
+    indices: list[int] | None
+
+
 class Recording(Generic[Taker]):
     """What all records share: an output becomes rows, and a batch counts when it is through.
 
     Parameters
     ----------
-    sketch : "auto", int or None
+    sketch : "auto", int, str or None
         See `Probe`.
     dtype : str
         ``"float16"``, ``"float32"`` or ``"float64"``.
@@ -161,6 +193,13 @@ class Recording(Generic[Taker]):
         self._pending: dict[str, int] = {}
         self._in_flight: dict[str, _InFlight] = {}
         self._looked: dict[str, _Looked] = {}
+        self.indices: list[int] | None = None
+        """Places in the data set of the batch under way, where the loader told them."""
+        # batches wait until there are enough of them to fit directions on, then none does
+        width = directions_of(sketch)
+        self._to_fit = rows_to_fit(width) if width else 0
+        self._waiting: list[_WaitingBatch] | None = [] if width else None
+        self._held: dict[str, _Waiting] = {}
         self._overflowed: set[str] = set()
 
     def add(self, name: str, output: Output) -> None:
@@ -187,16 +226,30 @@ class Recording(Generic[Taker]):
             layer = self._new_layer(name, output, rows.shape[1])
         elif layer.info.dim != rows.shape[1]:
             raise ShapeError(self._other_width(layer, output, rows.shape[1]))
+        if self._waiting is not None:
+            self._hold(name, layer, rows)
+            return
         values = rows
         if layer.sketch is not None:
             values = layer.sketch(rows)
             self._look(name, layer.meter, rows, values)
+        shaped = tensor if plain and layer.sketch is None and tensor.ndim > 1 else None
+        self._put(name, layer, values, shaped)
+
+    def _put(
+        self,
+        name: str,
+        layer: RecordedLayer[Taker],
+        values: torch.Tensor,
+        shaped: torch.Tensor | None = None,
+    ) -> None:
+        """Write a layer's rows, which are all of `shaped` where that is given."""
         target = layer.rows.reserve(len(values))
         if values.device.type == "cpu":
             memory = torch.from_numpy(target)
-            if plain and layer.sketch is None and tensor.ndim > 1:
+            if shaped is not None:
                 # straight from the output, whatever its strides: flattening might copy it first
-                memory.view(tensor.shape).copy_(tensor)
+                memory.view(shaped.shape).copy_(shaped)
             else:
                 memory.copy_(values)
             if memory.dtype == torch.float16:
@@ -205,6 +258,67 @@ class Recording(Generic[Taker]):
             host = _to_host(values, _DTYPES[self._dtype])
             self._in_flight[name] = _InFlight(host, target, values.device)
         self._pending[name] = len(values)
+
+    def _hold(self, name: str, layer: RecordedLayer[Taker], rows: torch.Tensor) -> None:
+        """Keep rows back, as narrow as they can be, until there are enough to fit directions."""
+        ahead = None
+        sketch, start = layer.sketch, self.position
+        if isinstance(sketch, DirectionSketch):
+            ahead = layer.meter.ahead(rows, start)
+            values = sketch.folded(rows)
+            self._check_waiting()
+        else:
+            values = rows.clone()
+        self._held[name] = _Waiting(values.cpu(), ahead, start)
+
+    def _check_waiting(self) -> None:
+        """Raise `RecordingError` where what waits would take more memory than it may."""
+
+    @property
+    def bytes_waiting(self) -> int:
+        """How much memory batches take that wait, when there are enough of them."""
+        return sum(
+            4 * self._to_fit * layer.sketch.wide
+            for layer in self.layers.values()
+            if isinstance(layer.sketch, DirectionSketch) and not layer.sketch.n_fitted
+        )
+
+    @property
+    def n_waiting(self) -> int:
+        """How many samples wait."""
+        return sum(one.keep for one in self._waiting or ())
+
+    @property
+    def n_taken(self) -> int:
+        """How many samples there are, those that wait among them."""
+        return self.samples.count + self.n_waiting
+
+    def settle(self) -> None:
+        """Fit directions on the rows that wait, however few, and let all of them count."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = deque(self._waiting), None
+        for name, layer in self.layers.items():
+            sketch = layer.sketch
+            if isinstance(sketch, DirectionSketch) and not sketch.n_fitted:
+                kept = [b.layers[name].values[: b.keep] for b in waiting if name in b.layers]
+                sketch.fit(torch.cat(kept)[: self._to_fit])
+        while waiting:  # the memory of what has its place is free for the rest
+            self._settle(waiting.popleft())
+
+    def _settle(self, batch: _WaitingBatch) -> None:
+        for name, one in batch.layers.items():
+            layer = self.layers[name]
+            values = one.values
+            if isinstance(layer.sketch, DirectionSketch):
+                values = layer.sketch.project(values)
+                if one.ahead is not None and len(values) <= batch.keep:
+                    blocks, native = one.ahead
+                    products = torch.stack([native.cpu(), products_of(values, blocks)], dim=1)
+                    layer.meter.count(products.numpy(), one.start, len(values), of_fit=True)
+            self._put(name, layer, values)
+        self.given, self.indices = batch.given, batch.indices
+        self._commit(batch.batch, batch.annotation, batch.keep)
 
     def _look(self, name: str, meter: PairMeter, rows: torch.Tensor, values: torch.Tensor) -> None:
         """Let a layer's meter compare distances before and after the sketch."""
@@ -257,9 +371,11 @@ class Recording(Generic[Taker]):
         self.layers[name] = layer
         return layer
 
-    def _sketch_of(self, info: LayerInfo) -> FoldedSketch | None:
+    def _sketch_of(self, info: LayerInfo) -> FoldedSketch | DirectionSketch | None:
         if not info.sketched:
             return None
+        if directions_of(self._sketch) is not None:
+            return DirectionSketch(info.name, info.dim, info.width, self._seed)
         return FoldedSketch(info.name, info.dim, info.width, self._seed)
 
     def _new_rows(self, name: str, width: int) -> Taker:
@@ -284,16 +400,34 @@ class Recording(Generic[Taker]):
     @property
     def position(self) -> int:
         """How many samples of the stream of batches have gone by."""
-        return self.samples.count
+        return self.n_taken
 
     def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
         """Count the batch under way, or its first `keep` samples."""
+        keep = batch if keep is None else min(batch, keep)
+        if self._waiting is None:
+            self._commit(batch, annotation, keep)
+            return
+        held, self._held = self._held, {}
+        indices, self.indices = self.indices, None
+        self._waiting.append(_WaitingBatch(held, batch, annotation, keep, self.given, indices))
+        wide = any(isinstance(layer.sketch, DirectionSketch) for layer in self.layers.values())
+        if not wide or self.n_waiting >= self._to_fit:
+            self.settle()
+
+    def _commit(self, batch: int, annotation: Annotation | None, keep: int) -> None:
+        """Count the batch under way, or its first `keep` samples, whose rows are all there."""
         raise NotImplementedError
 
     def drop(self) -> None:
         """Forget the batch under way, and the layers that only it had."""
         self._in_flight.clear()
         self._looked.clear()
+        known = {name for one in self._waiting or () for name in one.layers}
+        for name in self._held:
+            if name not in known and not self.layers[name].rows.count:
+                del self.layers[name]
+        self._held.clear()
         for name in self._pending:
             self.layers[name].rows.commit(0)
             if not self.layers[name].rows.count:
@@ -371,9 +505,16 @@ class Record(Recording[Rows]):
         rows.adopt(self._spare.pop(name, []))
         return rows
 
-    def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
-        """Count the batch under way, or its first `keep` samples."""
-        keep = batch if keep is None else min(batch, keep)
+    def _check_waiting(self) -> None:
+        if self._memory_limit is not None and self.bytes_waiting > self._memory_limit:
+            raise RecordingError(
+                f"sketch={self._sketch!r} keeps the first {self._to_fit:,} rows back to fit its "
+                f"directions, {self.bytes_waiting / 2**30:,.1f} GiB for the layers so far, and "
+                f"memory_limit is {self._memory_limit / 2**30:,.1f} GiB. Record fewer layers "
+                "(layers=), or pass a width (sketch=2048), which keeps nothing back"
+            )
+
+    def _commit(self, batch: int, annotation: Annotation | None, keep: int) -> None:
         try:
             self._check_size(keep)
         except RecordingError:
@@ -422,7 +563,7 @@ class Record(Recording[Rows]):
                 ids=ids if rows is None else ids[rows],
                 rows=rows,
                 sketch=layer.sketch_text,
-                pairs=None if layer.sketch is None else layer.meter.sums,
+                pairs=layer.pairs,
             )
         run = RunInfo(
             layers={},

@@ -34,7 +34,7 @@ import torch
 from layerlens.errors import ArgumentError
 from layerlens.recording.fold import compiled_fold
 
-__all__ = ["AUTO_THRESHOLD", "AUTO_WIDTH", "FoldedSketch", "sketch_width"]
+__all__ = ["AUTO_THRESHOLD", "AUTO_WIDTH", "FoldedSketch", "directions_of", "sketch_width"]
 
 AUTO_WIDTH = 2048
 """Width of the sketch under ``sketch="auto"``: .93 of the 15 nearest neighbours of LeNet's first
@@ -54,18 +54,34 @@ def sketch_width(sketch: str | int | None, dim: int) -> int | None:
         return None
     if sketch == "auto":
         return AUTO_WIDTH if dim > AUTO_THRESHOLD else None
-    width = int(sketch)
+    width = directions_of(sketch) or int(sketch)
     return width if dim > width else None
 
 
+def directions_of(sketch: str | int | None) -> int | None:
+    """Return the width that ``"pca:512"`` names, or None for another kind of sketch."""
+    if not isinstance(sketch, str) or not sketch.startswith("pca:"):
+        return None
+    number = sketch.removeprefix("pca:")
+    if not (number.isascii() and number.isdecimal() and int(number) >= 1):
+        raise ArgumentError(
+            f'sketch="pca:W" projects on directions of the data, W a width of 1 or more, as in '
+            f'"pca:512"; got {sketch!r}'
+        )
+    return int(number)
+
+
 def check_sketch(sketch: str | int | None) -> None:
-    """Raise `ArgumentError` where the argument is none of ``"auto"``, None, or a width."""
+    """Raise `ArgumentError` where the argument is none of those that `Probe` takes."""
     if sketch is None or (isinstance(sketch, str) and sketch == "auto"):
+        return
+    if directions_of(sketch) is not None:
         return
     if isinstance(sketch, int | np.integer) and not isinstance(sketch, bool) and sketch >= 1:
         return
     raise ArgumentError(
-        f'sketch is "auto", None (rows as they are) or a width of 1 or more; got {sketch!r}'
+        f'sketch is "auto", None (rows as they are), a width of 1 or more, or "pca:W" (W values '
+        f"along directions of the data); got {sketch!r}"
     )
 
 

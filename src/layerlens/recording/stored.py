@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.errors import StoreError
+from layerlens.recording.directions import DirectionSketch
 from layerlens.recording.loss import PairSums
 from layerlens.recording.meter import PairMeter
 from layerlens.recording.record import RecordedLayer, Recording
@@ -48,17 +49,25 @@ class StoredRecord(Recording[LayerRows]):
         self.skipped: Mapping[str, str] = dict(self.about.get("skipped", {}))
         """Layers that are left out, and why; the owner may put a growing mapping here."""
         self.samples.count = writer.rows
-        self.indices: list[int] | None = None
-        """Places in the data set of the batch under way, where the loader told them."""
         self._position = 0
         self._batches = [list(run) for run in writer.manifest.batches]
+        matrices = {entry.name: entry for entry in writer.manifest.sketches}
+        if writer.manifest.rows or matrices:
+            self._waiting = None  # directions are known
+        else:
+            self.about.pop("fitted", None)
         for entry in writer.manifest.layers:
             info = info_of(entry)
+            made = self._sketch_of(info)
+            if isinstance(made, DirectionSketch):
+                there = matrices[entry.name]
+                matrix = StoredArray(writer.folder, there).read(0, there.rows)
+                made.load(matrix, int(there.facts["fitted"]))
             spans = entry.facts.get("spans", [[0, entry.rows]] if entry.rows else [])
             self.layers[entry.name] = RecordedLayer(
                 info,
                 writer.restored(entry),
-                self._sketch_of(info),
+                made,
                 order=len(self.layers),
                 spans=[(a, b) for a, b in spans],
                 meter=PairMeter(entry.facts.get("pairs")),
@@ -71,7 +80,23 @@ class StoredRecord(Recording[LayerRows]):
     @property
     def position(self) -> int:
         """How many samples of the stream of batches have gone by, those skipped among them."""
-        return self._position
+        return self._position + sum(one.batch for one in self._waiting or ())
+
+    def settle(self) -> None:
+        """Fit directions on the rows that wait, however few, and let all of them count."""
+        if self._waiting and self.bytes_waiting:
+            self.about["fitted"] = self.n_waiting
+        super().settle()
+
+    def _check_fit(self, rows: int) -> None:
+        """Refuse rows behind those that directions were fitted on, where these were too few."""
+        fitted = self.about.get("fitted", self._to_fit)
+        if fitted < min(rows, self._to_fit):
+            raise StoreError(
+                f"{str(self.writer.folder.root)!r} ended with {fitted} samples, on which "
+                f"sketch={self._sketch!r} fitted its directions; with more samples it would have "
+                f"taken {self._to_fit}. Record all of them to another path"
+            )
 
     def whole_batches(self) -> int:
         """Return how many of the first batches are recorded whole."""
@@ -103,9 +128,8 @@ class StoredRecord(Recording[LayerRows]):
         self._position = position
         return given
 
-    def commit(self, batch: int, annotation: Annotation | None, keep: int | None = None) -> None:
+    def _commit(self, batch: int, annotation: Annotation | None, keep: int) -> None:
         """Count the batch under way, or its first `keep` samples, but for those recorded before."""
-        keep = batch if keep is None else min(batch, keep)
         base = self._position
         self._note_batch(base, batch)
         front = min(max(0, self.writer.rows - base), keep)
@@ -116,11 +140,16 @@ class StoredRecord(Recording[LayerRows]):
             self.drop()
             self._position += batch
             return
+        self._check_fit(base + keep)
         stops = {name: min(count, keep) for name, count in self._pending.items()}
         old = [name for name in stops if self.layers[name].rows.array is not None]
         new = [(name, self.layers[name].rows) for name in stops if name not in old]
         self.writer.expected = self.expected
         self.writer.begin_layers(new, front, stops)
+        for name, _ in new:
+            made = self.layers[name].sketch
+            if isinstance(made, DirectionSketch) and made.matrix is not None:
+                self.writer.put_sketch(name, made.matrix, made.n_fitted)
         for name in old:
             self.layers[name].rows.commit(stops[name], front)
         for name, stop in stops.items():
@@ -182,6 +211,7 @@ class StoredRecord(Recording[LayerRows]):
             If something could not be written.
         """
         try:
+            self.settle()
             self.save(everything=True, complete=True, limit=limit)
         finally:
             self.writer.close()
@@ -238,4 +268,4 @@ def info_of(entry: Entry) -> LayerInfo:
 def pairs_of(entry: Entry) -> PairSums | None:
     """Return what a store says of a sketch's pairs; None without a sketch, or in older stores."""
     pairs = entry.facts.get("pairs")
-    return None if pairs is None else PairSums.of_json(pairs["sums"])
+    return None if pairs is None else PairMeter(pairs).of_rows(entry.rows)

@@ -56,7 +56,8 @@ class Timeline:
     every : int or collection of int, default 1
         Record when the count of steps is a multiple of it, or one of these.
     readout, sketch, call, dtype, random_state
-        See `Probe`. Sketches are the same in all steps, so that distances are comparable.
+        See `Probe`. Sketches are the same in all steps, so that distances are comparable; only
+        the directions of ``"pca:W"`` are fitted in each step anew.
     store : str, path-like or None, default None
         A folder to record to, in place of memory; a checkpoint then holds the count alone. What
         lies there from before a break is taken up. A new training wants a new folder, and one

@@ -119,7 +119,17 @@ def _whole(folder: Folder, manifest: Manifest) -> Manifest:
     """Read all that is committed; where something is damaged, go back to what lies before it."""
     rows = manifest.rows
     said = []
-    for entry in manifest.entries:
+    for entry in manifest.sketches:
+        for _, error in StoredArray(folder, entry).damage():
+            # without it no row can be added; all are made again
+            warnings.warn(
+                f"{error}. The directions of {entry.name!r} are gone with it, and all "
+                f"{manifest.rows} samples are recorded again",
+                LayerlensWarning,
+                stacklevel=2,
+            )
+            return Manifest(created=manifest.created, spec=manifest.spec, about=manifest.about)
+    for entry in manifest.layers + manifest.samples:
         for number, error in StoredArray(folder, entry).damage():
             rows = min(rows, _sample_of(entry, number * entry.chunk))
             said.append(str(error))

@@ -134,7 +134,8 @@ class Entry:
         lengths can lie in one group for readers that compare axes by name.
         """
         short = self.key.rpartition("/")[2]
-        whole = self.rows == n_samples and "spans" not in self.facts
+        facts = self.facts
+        whole = self.rows == n_samples and "spans" not in facts and "fitted" not in facts
         text = self.dtype == TEXT
         serializer: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}}
         if text:
@@ -203,6 +204,9 @@ class Manifest:
         How many layers and how many facts were ever given a key.
     layers, samples : tuple of Entry
         The arrays.
+    sketches : tuple of Entry
+        What layers' rows were multiplied by, where that was fitted: by the layer's name, with keys
+        like those of layers.
     """
 
     rows: int = 0
@@ -216,11 +220,12 @@ class Manifest:
     counters: tuple[int, int] = (0, 0)
     layers: tuple[Entry, ...] = ()
     samples: tuple[Entry, ...] = ()
+    sketches: tuple[Entry, ...] = ()
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All arrays."""
-        return self.layers + self.samples
+        return self.layers + self.samples + self.sketches
 
     def _own(self) -> dict[str, Any]:
         return {
@@ -237,6 +242,8 @@ class Manifest:
             "counters": list(self.counters),
             "layers": [entry.as_json() for entry in self.layers],
             "samples": [entry.as_json() for entry in self.samples],
+            # older stores, and those without, say nothing of them
+            **({"sketches": [one.as_json() for one in self.sketches]} if self.sketches else {}),
         }
 
     def document(self) -> dict[str, Any]:
@@ -332,7 +339,8 @@ def _manifest(own: Mapping[str, Any]) -> Manifest:
             raise ValueError(f"{entry.key} has {entry.rows} rows for {rows} samples")
     for entry in layers:
         _check_spans(entry, rows)
-    keys = [entry.key for entry in (*layers, *samples)]
+    sketches = tuple(_entry(one) for one in own.get("sketches", ()))
+    keys = [entry.key for entry in (*layers, *samples, *sketches)]
     if len(set(keys)) != len(keys) or type(rows) is not int:
         raise ValueError("arrays of one key")
     return Manifest(
@@ -347,6 +355,7 @@ def _manifest(own: Mapping[str, Any]) -> Manifest:
         counters=(int(own["counters"][0]), int(own["counters"][1])),
         layers=layers,
         samples=samples,
+        sketches=sketches,
     )
 
 

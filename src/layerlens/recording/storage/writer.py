@@ -158,6 +158,7 @@ class StoreWriter:
             self.rows = self.manifest.rows
             self._chunk_rows = self.manifest.chunk_rows
             self._n_layers, self._n_columns = self.manifest.counters
+            self._sketches = list(self.manifest.sketches)
             for entry in self.manifest.samples:
                 self._columns.restore(GrowingArray(self, entry), entry.facts)
         except BaseException:
@@ -219,6 +220,17 @@ class StoreWriter:
 
     def _retire(self, array: GrowingArray) -> None:
         self._retired.append(array.key)
+
+    def put_sketch(self, name: str, matrix: Array, n_fitted: int) -> None:
+        """Keep what a layer's rows are multiplied by, with the next commit."""
+        key = f"layers/L{self._n_layers:05d}"
+        self._n_layers += 1
+        entry = Entry(key, name, matrix.dtype.name, matrix.shape[1:], len(matrix), 0)
+        entry.check()
+        self._submit(0, partial(self.folder.make, key))
+        array = GrowingArray(self, entry)
+        array.append(matrix)
+        self._sketches.append(array.entry(len(matrix), {"fitted": n_fitted}))
 
     def add_samples(self, count: int, facts: Mapping[str, Array]) -> None:
         """Take so many more samples, and what is known of them."""
@@ -316,6 +328,7 @@ class StoreWriter:
             counters=(self._n_layers, self._n_columns),
             layers=tuple(entries),
             samples=self._columns.entries(rows),
+            sketches=tuple(self._sketches),
         )
         self._say_files(manifest)
         retired, self._retired = self._retired, []
