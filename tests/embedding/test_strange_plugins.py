@@ -154,3 +154,9 @@ def test_suffixes_of_a_wrong_type_stand_in_nobody_s_way(embeddings, tmp_path, su
             assert embeddings.save(tmp_path / "a.odd") == tmp_path / "a.odd"
     finally:
         ll.sinks.unregister("acme.odd")
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 1.5, True, 2**32])
+def test_what_is_no_seed_is_said(seed):
+    with pytest.raises(ll.ArgumentError, match="random_state is an int from 0 to"):
+        ll.reduce(CLOUDS, "pca", random_state=seed)

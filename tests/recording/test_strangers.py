@@ -160,3 +160,26 @@ def test_layer_without_values_is_left_out_by_name():
     with pytest.warns(ll.LayerlensWarning, match=r"'none' \(it gives no values: \(20, 0\)\)"):
         embeddings = ll.embed(model, torch.randn(20, 4), reducer="pca")
     assert list(embeddings) == ["0", "1"]
+
+
+def test_bytes_that_are_no_text_are_kept_readable():
+    with ll.Probe(nn.Linear(4, 2)) as probe:
+        probe.annotate(ids=[b"\xff", b"caf\xc3\xa9"], file=[b"\xfe.png", b"b"])
+        probe.model(torch.ones(2, 4))
+    assert list(probe.activations.ids) == ["\\xff", "café"]
+    assert list(probe.activations.columns["file"]) == ["\\xfe.png", "b"]
+
+
+def test_pictures_with_channels_last_are_shown_as_they_are():
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), dtype=np.uint8)
+    with ll.Probe(nn.Linear(4, 2)) as probe:
+        probe.annotate(inputs=images)
+        probe.model(torch.ones(2, 4))
+    np.testing.assert_array_equal(probe.activations.thumbnails, images)
+
+
+def test_pictures_without_pixels_are_refused():
+    with ll.Probe(nn.Linear(4, 2)) as probe:
+        with pytest.raises(ll.ShapeError, match=r"must be images.*got \(2, 3, 0, 9\)"):
+            probe.annotate(inputs=torch.ones(2, 3, 0, 9))
+        probe.model(torch.ones(2, 4))

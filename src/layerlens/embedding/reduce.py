@@ -145,6 +145,14 @@ def reduce(
         raise ArgumentError(f"n_seeds is an int from 1 up, got {n_seeds!r}")
     if not isinstance(keep_neighbors, int | np.integer) or keep_neighbors < 0:
         raise ArgumentError(f"keep_neighbors is an int from 0 up, got {keep_neighbors!r}")
+    if random_state is not None and (
+        isinstance(random_state, bool)
+        or not isinstance(random_state, int | np.integer)
+        or not 0 <= random_state < 2**32
+    ):
+        raise ArgumentError(
+            f"random_state is an int from 0 to 2**32 - 1, or None, got {random_state!r}"
+        )
     clouds = layer_clouds(activations, layers)
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     make = ReducerMaker(reducer, common, params)

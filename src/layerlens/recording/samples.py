@@ -103,6 +103,8 @@ def _one_each(name: str, values: Any) -> Array:
         raise ShapeError(
             f"annotate: {name} must be one value a sample, shape (B,); got lists of unequal lengths"
         ) from None
+    if array.dtype.kind == "S":  # bytes, which need not be text
+        array = np.char.decode(array, "utf-8", "backslashreplace")
     if array.dtype.kind == "O":  # a list of mixed things, or of None
         texts = ["" if one is None else str(one) for one in array.ravel()]
         array = np.asarray(texts).reshape(array.shape)
@@ -135,7 +137,8 @@ def thumbnails_of(inputs: Any) -> Array:
     ----------
     inputs : Tensor or ndarray of shape (B, C, H, W) or (B, H, W)
         Any dtype; uint8 is shown as it is, anything else is scaled from its own minimum and
-        maximum, image by image. With one or three channels (of others, the first is shown).
+        maximum, image by image. With one or three channels (of others, the first is shown), which
+        may also be the last axis.
 
     Returns
     -------
@@ -150,7 +153,9 @@ def thumbnails_of(inputs: Any) -> Array:
     images = torch.as_tensor(inputs).detach()
     if images.ndim == 3:
         images = images[:, None]
-    if images.ndim != 4:
+    if images.ndim == 4 and images.shape[3] in (1, 3) and min(images.shape[1:3]) > 4:
+        images = images.permute(0, 3, 1, 2)  # channels last, as images are in NumPy
+    if images.ndim != 4 or 0 in images.shape[1:]:
         raise ShapeError(
             "annotate: inputs become thumbnails, so they must be images of shape (B, C, H, W) or "
             f"(B, H, W); got {tuple(images.shape)}. Leave inputs out for other kinds of data"

@@ -6,12 +6,25 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from layerlens.errors import StoreError
 
-__all__ = ["AtomicFile", "AtomicFolder"]
+__all__ = ["AtomicFile", "AtomicFolder", "writing"]
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file in what the system says of a write, such as that the disk is full."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        why = error.strerror or error
+        raise StoreError(f"cannot write {os.fspath(path)!r}: {why}") from error
 
 
 class AtomicFile:

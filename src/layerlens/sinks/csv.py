@@ -14,7 +14,7 @@ import numpy.typing as npt
 from layerlens.embedding.table import label_names, layer_table
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding, RunInfo
-from layerlens.sinks._atomic import AtomicFile
+from layerlens.sinks._atomic import AtomicFile, writing
 
 __all__ = ["CsvSink"]
 
@@ -62,7 +62,8 @@ class CsvSink:
         Raises
         ------
         StoreError
-            Outside of the ``with`` block, or if the layer has other columns than the first.
+            Outside of the ``with`` block, if the layer has other columns than the first, or if
+            the file cannot be written to, for want of space say.
         """
         if self._text is None:
             raise StoreError("a sink writes inside of its with block: with CsvSink(path) as sink")
@@ -79,7 +80,8 @@ class CsvSink:
                 f"it have {self._header}: one table holds one set of columns. Write them to two."
             )
         n_rows = len(embedding.coordinates)
-        writer.writerows(zip(*(_fields(c, n_rows) for c in table.values()), strict=True))
+        with writing(self.path):
+            writer.writerows(zip(*(_fields(c, n_rows) for c in table.values()), strict=True))
 
     def __exit__(
         self,

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
-from layerlens.sinks._atomic import AtomicFile
+from layerlens.sinks._atomic import AtomicFile, writing
 from layerlens.sinks._whole import require_same_run
 
 __all__ = ["NpzSink"]
@@ -96,8 +96,9 @@ class NpzSink:
         Raises
         ------
         StoreError
-            Outside of the ``with`` block, if the layer belongs to another run than the first, or
-            if it holds something that needs pickle or that JSON does not have.
+            Outside of the ``with`` block, if the layer belongs to another run than the first, if
+            it holds something that needs pickle or that JSON does not have, or if the file
+            cannot be written to, for want of space say.
         """
         if self._zip is None:
             raise StoreError("a sink writes inside of its with block: with NpzSink(path) as sink")
@@ -111,6 +112,11 @@ class NpzSink:
             "metrics": list(embedding.metrics),
             "params": _encode(embedding.params, f"params of {where}"),
         }
+        with writing(self.path):
+            self._put_arrays(embedding, where)
+        self._layers.append(entry)
+
+    def _put_arrays(self, embedding: LayerEmbedding, where: str) -> None:
         number = len(self._layers)
         for name in _LAYER_ARRAYS:
             self._put(f"layers/{number}/{name}", getattr(embedding, name), where)
@@ -121,7 +127,6 @@ class NpzSink:
             # an array rather than JSON, which has neither NaN nor infinity
             values = np.array(list(embedding.metrics.values()), dtype=np.float64)
             self._put(f"layers/{number}/metrics", values, where)
-        self._layers.append(entry)
 
     def __exit__(
         self,
