@@ -118,7 +118,7 @@ def main() -> None:
     if given.quick:
         given.samples, given.embedded = 48_000, 2_000
 
-    model = trained(steps=100)
+    model = trained(100 if given.quick else 600)
     x, y = Rolls(BATCH, seed=3).batch(0)
     with torch.no_grad():
         right = (model(x).argmax(1) == y).float().mean().item()
