@@ -454,6 +454,15 @@ def test_where_not_all_rows_are_looked_at_the_interval_holds_too(monkeypatch):
         assert kept.low <= truth <= kept.high
 
 
+def test_an_error_that_is_next_to_nothing_loses_nothing_however_many_rows_are_looked_at(
+    monkeypatch,
+):
+    monkeypatch.setattr(module, "_ROWS", 640)
+    rows = np.random.default_rng(0).normal(size=(800, 20)).astype(np.float32)
+    sums = PairSums(2.0, 1000.0, 1000.0, 1000.0, 400.0, 400e-10, 8e4, 8e-16, 8e-6)
+    assert sketch_loss(sums, rows).neighbor_recall > 0.995
+
+
 def test_the_threshold_stands_for_the_draws():
     """The closed form is the mean of what it stands for: native distances drawn at random."""
     draw = np.random.default_rng(0)

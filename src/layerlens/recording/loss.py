@@ -315,7 +315,8 @@ def sketch_loss(sums: PairSums, rows: _Rows, k: int = K) -> SketchLoss:
     nearest, n_rows = _nearest(rows, n)
     if nearest is None:
         return SketchLoss(*about, math.nan, math.nan, math.nan, k)
-    inside = k if n_rows == n else max(k * n_rows / n, min(_LEAST_K, k))
+    # whole neighbours: part of one would never be told from the next, however small the error
+    inside = k if n_rows == n else max(round(k * n_rows / n), min(_LEAST_K, k))
     edge = nearest[:, math.ceil(inside) - 1]
     curvature, error_of_it = _curvature(nearest, edge, math.sqrt(variance))
 
@@ -346,7 +347,7 @@ def sketch_loss(sums: PairSums, rows: _Rows, k: int = K) -> SketchLoss:
     )
     others = float(each.std()) / math.sqrt(len(each)) * math.sqrt(1 - len(each) / n)
     # how close together distances lie farther in was not looked at
-    inward = 0.05 * (1 - estimate) * math.log(inside * n / (k * n_rows)) if n_rows < n else 0.0
+    inward = 0.05 * (1 - estimate) * abs(math.log(inside * n / (k * n_rows))) if n_rows < n else 0.0
     model = _MODEL + _MODEL_SHARE * (1 - min(max(shrink, 0), 1)) * estimate * (1 - estimate)
     half = _TWO_SIDED**2 * (others**2 + inward**2 + model**2)
     low, high = estimate + np.array([-1, 1]) * np.sqrt(
