@@ -13,25 +13,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["compiled_fold"]
+__all__ = ["compiled_fold", "is_compiled"]
 
 Floats = npt.NDArray[np.float32]
-Fold = Callable[[Floats, Floats, npt.NDArray[np.int64], Floats], None]
+Places = npt.NDArray[np.int64]
+Fold = Callable[[Floats, Floats, Places, Places, Floats, Floats], None]
 
 
-def _fold(rows: Floats, signs: Floats, windows: npt.NDArray[np.int64], sums: Floats) -> None:
-    """Add up the pieces of each row, times their signs, into the sums' row."""
+def _fold(
+    rows: Floats, signs: Floats, windows: Places, turns: Places, sums: Floats, folded: Floats
+) -> None:
+    """Add up the pieces of each row, times their signs, by groups; then turn and add the sums."""
     n_rows, dim = rows.shape
-    stride = sums.shape[1]
+    stride = sums.shape[0]
+    width = folded.shape[1]
     for row in range(n_rows):
-        total = sums[row]
+        for place in range(stride):
+            sums[place] = 0
         for number in range(len(windows)):
             start = number * stride
             size = min(stride, dim - start)
             piece = rows[row, start : start + size]
             sign = signs[windows[number] : windows[number] + size]
             for place in range(size):
-                total[place] += piece[place] * sign[place]
+                sums[place] += piece[place] * sign[place]
+        total = folded[row]
+        for number in range(len(turns)):
+            turn = turns[number]
+            part = sums[number * width : (number + 1) * width]
+            for place in range(width - turn):
+                total[place + turn] += part[place]
+            for place in range(width - turn, width):
+                total[place + turn - width] += part[place]
 
 
 @cache
@@ -46,3 +59,8 @@ def compiled_fold() -> Fold | None:
         return numba.njit(cache=True, **options)(_fold)  # type: ignore[no-any-return]
     except RuntimeError:  # nowhere to keep what was compiled
         return numba.njit(**options)(_fold)  # type: ignore[no-any-return]
+
+
+def is_compiled() -> bool:
+    """Tell whether the loop is at hand."""
+    return compiled_fold.cache_info().currsize > 0 and compiled_fold() is not None

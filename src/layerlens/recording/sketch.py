@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from layerlens.errors import ArgumentError
-from layerlens.recording.fold import compiled_fold
+from layerlens.recording.fold import compiled_fold, is_compiled
 
 __all__ = ["AUTO_THRESHOLD", "AUTO_WIDTH", "FoldedSketch", "directions_of", "sketch_width"]
 
@@ -46,6 +46,7 @@ AUTO_THRESHOLD = 4096
 _POOL = 1 << 17
 _GROUP = 4  # pieces that are added in one call: more would leave the cache, fewer cost calls
 _WORTH_COMPILING = 1 << 20  # values
+_WORTH_CALLING = 1 << 15  # values, where it is compiled already
 
 
 def sketch_width(sketch: str | int | None, dim: int) -> int | None:
@@ -166,26 +167,29 @@ class FoldedSketch:
         signs = _pool(self.seed, _POOL + self._stride, rows.device)
         if dtype != signs.dtype:
             signs = signs.to(dtype)
+        folded = rows.new_zeros((rows.shape[0], self.width), dtype=dtype)
+        if self._fold_compiled(rows, signs, folded):
+            return folded
         sums = rows.new_zeros((rows.shape[0], self._stride), dtype=dtype)
-        if not self._fold_compiled(rows, signs, sums):
-            for start, window in zip(self._starts, self._windows, strict=True):
-                piece = rows[:, start : start + self._stride].to(dtype)
-                size = piece.shape[1]
-                sums[:, :size].addcmul_(piece, signs[window : window + size])
+        for start, window in zip(self._starts, self._windows, strict=True):
+            piece = rows[:, start : start + self._stride].to(dtype)
+            size = piece.shape[1]
+            sums[:, :size].addcmul_(piece, signs[window : window + size])
         # one after the other: a reduction might add in another order on another device
-        folded = sums.new_zeros((rows.shape[0], self.width))
         for piece, turn in zip(torch.split(sums, self.width, dim=1), self._turns, strict=True):
             folded += piece.roll(turn, dims=1)
         return folded
 
-    def _fold_compiled(self, rows: torch.Tensor, signs: torch.Tensor, sums: torch.Tensor) -> bool:
-        """Add up the pieces in one loop where that is possible and worth it."""
-        suits = rows.device.type == "cpu" and rows.dtype == sums.dtype == torch.float32
-        if not suits or rows.numel() < _WORTH_COMPILING:
+    def _fold_compiled(self, rows: torch.Tensor, signs: torch.Tensor, folded: torch.Tensor) -> bool:
+        """Do all of it in one loop where that is possible and worth it."""
+        suits = rows.device.type == "cpu" and rows.dtype == folded.dtype == torch.float32
+        least = _WORTH_CALLING if is_compiled() else _WORTH_COMPILING
+        if not suits or rows.numel() < least:
             return False
         fold = compiled_fold()
         if fold is None:
             return False
-        windows = np.asarray(self._windows, np.int64)
-        fold(rows.contiguous().numpy(), signs.numpy(), windows, sums.numpy())
+        places = np.asarray(self._windows, np.int64), np.asarray(self._turns, np.int64)
+        sums = np.empty(self._stride, np.float32)
+        fold(rows.contiguous().numpy(), signs.numpy(), *places, sums, folded.numpy())
         return True
