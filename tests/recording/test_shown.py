@@ -82,7 +82,7 @@ def test_activations_show_their_layers_and_first_samples():
         "3 classes",
         "Conv2d",
         "4 \N{MULTIPLICATION SIGN} 28",
-        "256 (sketch)",
+        "256 (sketch, keeps",
     ):
         assert text in page.text
     assert len(page.images()) == 12
