@@ -94,6 +94,18 @@ class Visit:
             assert time.monotonic() < end, f"{condition} has not come about in {seconds} s"
             self.page.wait_for_timeout(20)
 
+    def picture(self):
+        """The cloud's pixels, once they stay: a panel that opens makes room a frame later."""
+        last = None
+        for _ in range(50):
+            now = self.page.evaluate("document.querySelector('.ll-points').toDataURL('image/png')")
+            if now == last:
+                return now
+            last = now
+            self.page.wait_for_timeout(100)
+            self.painted()
+        raise AssertionError("the picture does not come to rest")
+
     def cloud(self):
         """The cloud's left, top, width and height in the window."""
         box = self.page.locator(".ll-points").bounding_box()

@@ -66,9 +66,7 @@ def two_loads_give_the_same_pixels(visit, path, six):
     for _ in range(2):
         page = visit(path)
         page.set(t=2.5, selection=[3, 5, 80], pick=7)
-        drawn.append(
-            page.page.evaluate("document.querySelector('.ll-points').toDataURL('image/png')")
-        )
+        drawn.append(page.picture())
         assert page.page.evaluate("document.getElementById('layerlens').view.renderer") == "raster"
     assert len(drawn[0]) > 5000 and drawn[0] == drawn[1]
 
