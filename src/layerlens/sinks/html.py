@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from layerlens.errors import ArgumentError, LayerlensWarning, StoreError
+from layerlens.errors import ArgumentError, LayerlensWarning
 from layerlens.records import LayerEmbedding
-from layerlens.sinks._atomic import AtomicFile
+from layerlens.sinks._whole import WholeFileSink
 
 __all__ = ["HtmlSink", "frame", "show"]
 
@@ -31,7 +31,7 @@ _FRAME_THUMBNAILS = 700_000
 _FRAME_HEIGHT = 720
 
 
-class HtmlSink:
+class HtmlSink(WholeFileSink):
     """Write all layers to one page for a browser, with everything in it.
 
     The page needs no network and no other file, and asks for none. It holds the points of all
@@ -86,7 +86,7 @@ class HtmlSink:
         seed: int = 0,
     ) -> None:
         _check(max_points=max_points, thumbnail_mb=thumbnail_mb, seed=seed)
-        self.path = path
+        super().__init__(path)
         self.options: dict[str, Any] = {
             "title": title,
             "max_points": max_points,
@@ -94,33 +94,19 @@ class HtmlSink:
             "thumbnail_bytes": round(thumbnail_mb * 1e6),
             "seed": seed,
         }
-        self._file = AtomicFile(path)
-        self._layers: list[LayerEmbedding] = []
-        self._open = False
+        self._large: tuple[list[LayerEmbedding], int] | None = None
 
-    def __enter__(self) -> Self:
-        """Make the temporary file."""
-        self._file.open()
-        self._layers = []
-        self._open = True
-        return self
+    def _require(self) -> None:
+        self._large = None
 
-    def write(self, embedding: LayerEmbedding, /) -> None:
-        """Take a layer; the page is made when all are there, for they share their frame.
+    def _put(self, layers: list[LayerEmbedding], stream: BinaryIO) -> None:
+        from layerlens.sinks._document import write_document
+        from layerlens.sinks._page import pack
 
-        Raises
-        ------
-        StoreError
-            Outside of the ``with`` block, or if the layer belongs to another run than the first.
-        """
-        if not self._open:
-            raise StoreError("a sink writes inside of its with block: with HtmlSink(path) as sink")
-        if self._layers and self._layers[0].run is not embedding.run:
-            raise StoreError(
-                f"the layer {embedding.layer!r} belongs to another run than the layers before it; "
-                f"a page holds one run. Write the other run to a page of its own."
-            )
-        self._layers.append(embedding)
+        write_document(pack(layers, **self.options), stream)
+        size = stream.tell()
+        if size > _LARGE:
+            self._large = layers, size
 
     def __exit__(
         self,
@@ -130,36 +116,10 @@ class HtmlSink:
         /,
     ) -> None:
         """Write the page and put it under its name; on an exception leave what was there."""
-        layers, self._layers = self._layers, []
-        self._open = False
-        size = 0
-        try:
-            if exc_type is None:
-                size = self._write(layers)
-        except OSError as error:
-            self._file.discard()
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
-        except BaseException:
-            self._file.discard()
-            raise
-        if exc_type is not None:
-            self._file.discard()
-            return
-        self._file.commit()
-        if size > _LARGE:
-            self._offer_a_sample(layers, size)
-
-    def _write(self, layers: list[LayerEmbedding]) -> int:
-        from layerlens.sinks._document import write_document
-        from layerlens.sinks._page import pack
-
-        if not layers:
-            raise StoreError(f"no layer came, so there is nothing to write to {str(self.path)!r}")
-        stream = self._file.stream
-        write_document(pack(layers, **self.options), stream)
-        return stream.tell()
+        super().__exit__(exc_type, exc, traceback)
+        large, self._large = self._large, None
+        if large is not None:
+            self._offer_a_sample(*large)
 
     def _offer_a_sample(self, layers: list[LayerEmbedding], size: int) -> None:
         n = min(layers[0].run.n_samples, self.options["max_points"] or layers[0].run.n_samples)
