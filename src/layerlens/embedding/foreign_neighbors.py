@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from layerlens.embedding._compiling import announced, numba_runs
 from layerlens.embedding.distances import cancels
-from layerlens.embedding.neighbors import EXACT_UP_TO, _warm_up, usable_cores
+from layerlens.embedding.neighbors import EXACT_UP_TO, usable_cores, warm_up
 
 __all__ = ["ForeignNeighbors"]
 
@@ -54,7 +54,7 @@ class ForeignNeighbors:
         self._norms = np.einsum("ij,ij->i", self._centred, self._centred)
         self._threads = usable_cores() if numba_runs() else 0
         if self._threads:
-            _warm_up()
+            warm_up()
 
     def __call__(self, others: Matrix) -> tuple[Any, Any]:
         """Return indices and distances of the nearest, nearest first, of shape (n_others, k)."""

@@ -24,6 +24,7 @@ __all__ = [
     "neighbors_of",
     "searched_rows",
     "shared_neighbors",
+    "warm_up",
 ]
 
 Matrix = npt.NDArray[np.float32]
@@ -201,7 +202,7 @@ def _nearest_of_rows(block: Matrix, rows: npt.NDArray[Any], k: int) -> tuple[Ind
 def _by_heaps(X: Matrix, k: int, threads: int) -> Neighbors:
     from layerlens.embedding import _neighbor_kernels as kernels
 
-    _warm_up()
+    warm_up()
     n = len(X)
     centred = X - X.mean(axis=0, dtype=np.float64).astype(np.float32)
     norms = np.einsum("ij,ij->i", centred, centred)
@@ -248,7 +249,7 @@ def _by_heaps(X: Matrix, k: int, threads: int) -> Neighbors:
 
 
 @functools.cache
-def _warm_up() -> None:
+def warm_up() -> None:
     """Load the compiled kernels, or compile them, with a word where that takes long."""
     from layerlens.embedding import _neighbor_kernels as kernels
 
