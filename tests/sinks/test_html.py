@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from layerlens.sinks._png import encode_png
 from tests.page.decoding import Page
 
 import layerlens as ll
+from layerlens._pixels import encode_png
 from layerlens.sinks import _sprites, html
 from layerlens.sinks._columns import columns_of
 from layerlens.sinks._page import as_json
