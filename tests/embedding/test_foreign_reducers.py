@@ -31,6 +31,28 @@ def test_labels_of_features_are_no_clusters_and_a_note_says_so():
     assert "labels_ of shape (6,)" in picture.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("reducer", "remedy"),
+    [
+        (PCA(n_components=2), "set it where you make it"),
+        (make_pipeline(StandardScaler(), PCA(2)), "set it where you make it"),
+        (lambda: make_pipeline(PCA(2)), "set it in what makes '<lambda>'"),
+    ],
+    ids=["ready", "pipeline", "factory"],
+)
+def test_n_components_that_a_reducer_does_not_draw_is_refused(reducer, remedy):
+    with pytest.raises(ll.ArgumentError, match="n_components=3.* draws 2; .*" + remedy):
+        ll.reduce({"a": X}, reducer, n_components=3)
+
+
+def test_ready_reducer_keeps_its_own_n_components():
+    pipeline = make_pipeline(StandardScaler(), PCA(3))
+    for given in ({}, {"n_components": 3}):
+        assert ll.reduce({"a": X}, pipeline, **given)["a"].coordinates.shape == (40, 3)
+    asked = ll.reduce({"a": X}, make_pipeline(PCA(2)), n_components=3, pca__n_components=3)
+    assert asked["a"].coordinates.shape == (40, 3)
+
+
 class Odd:
     def __init__(self, returned=None, **left):
         self.returned, self.left = returned, left

@@ -198,7 +198,7 @@ class Drawer:
         notes = getattr(reducer, "series_notes_", None) or [()] * len(clouds)
         figures = getattr(reducer, "series_metrics_", None) or [{}] * len(clouds)
         for at, (cloud, each) in enumerate(zip(clouds, returned, strict=True)):
-            coordinates = _checked(each, reducer, name, cloud)
+            coordinates = _checked(each, reducer, self._make, cloud)
             picture = Picture(coordinates, reducer, name, seconds)
             picture.notes = [str(note) for note in notes[at]]
             picture.metrics = _mapping(figures[at], "series_metrics_", name)
@@ -236,8 +236,7 @@ def _draw(
     except Exception as error:
         error.add_note(f"while reducing layer {cloud.name!r} with {make.name!r}")
         raise
-    coordinates = _checked(returned, reducer, make.name, cloud)
-    picture = Picture(coordinates, reducer, make.name, time.perf_counter() - began)
+    picture = _picture(returned, reducer, make, cloud, began)
     picture.matrix = matrix
     return picture
 
@@ -253,11 +252,18 @@ def _draw_in_blocks(
     except Exception as error:
         error.add_note(f"while reducing layer {cloud.name!r} in blocks with {make.name!r}")
         raise
-    coordinates = _checked(returned, reducer, make.name, cloud)
-    picture = Picture(coordinates, reducer, make.name, time.perf_counter() - began)
+    picture = _picture(returned, reducer, make, cloud, began)
     picture.labels = labels
     picture.notes.append(note)
     return picture
+
+
+def _picture(
+    returned: Any, reducer: Any, make: ReducerMaker, cloud: LayerCloud, began: float
+) -> Picture:
+    """Take what a reducer returned for a layer."""
+    coordinates = _checked(returned, reducer, make, cloud)
+    return Picture(coordinates, reducer, make.name, time.perf_counter() - began)
 
 
 def _neighbors_of(
@@ -299,8 +305,9 @@ def _lent(matrix: Matrix, reducer: Any) -> Matrix:
     return matrix if ours else matrix.copy()
 
 
-def _checked(returned: Any, reducer: Any, name: str, cloud: LayerCloud) -> Matrix:
+def _checked(returned: Any, reducer: Any, make: ReducerMaker, cloud: LayerCloud) -> Matrix:
     """Hold a reducer to what it must return."""
+    name = make.name
     try:
         coordinates = np.asarray(as_array(returned, cloud.name))
     except (TypeError, ValueError, RuntimeError) as error:
@@ -321,6 +328,7 @@ def _checked(returned: Any, reducer: Any, name: str, cloud: LayerCloud) -> Matri
             f"the reducer {name!r} returned {coordinates.dtype} for layer {cloud.name!r}; "
             f"coordinates are real numbers"
         )
+    make.check_components(coordinates.shape[1])
     with np.errstate(over="ignore"):
         coordinates = coordinates.astype(np.float32)
     bad = int((~np.isfinite(coordinates).all(axis=1)).sum())

@@ -15,7 +15,10 @@ from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.protocols import accepts
 from layerlens.plugins.registry import REDUCERS
 
-__all__ = ["ReducerMaker"]
+__all__ = ["DEFAULT_COMPONENTS", "ReducerMaker"]
+
+DEFAULT_COMPONENTS = 2
+"""Dimensions of a picture where nobody asked for others."""
 
 
 class ReducerMaker:
@@ -28,7 +31,8 @@ class ReducerMaker:
         and cloned for each layer.
     common : mapping
         ``n_components``, ``random_state`` and ``n_jobs``: passed to the constructor where it
-        takes them. A ready reducer keeps its own.
+        takes them. A ready reducer keeps its own; an ``n_components`` that was asked for, which
+        a value other than the default tells, must be its own too.
     params : mapping
         Further parameters, passed as they are.
 
@@ -49,6 +53,7 @@ class ReducerMaker:
         self._prototype: Any = None
         self._factory: Callable[..., Any] | None = None
         self._arguments: dict[str, Any] = {}
+        self._n_components = common.get("n_components", DEFAULT_COMPONENTS)
         if isinstance(reducer, str):
             self.name = reducer
             self._take_factory(REDUCERS.factory(reducer), common, params)
@@ -106,7 +111,35 @@ class ReducerMaker:
                 f"{type(made).__name__} does not keep the contract of a reducer"
                 + _instead_of_fit_transform(made)
             )
+        own = getattr(made, "n_components", None)
+        if isinstance(own, int | np.integer) and not isinstance(own, bool):
+            self.check_components(int(own))
         return made
+
+    def check_components(self, drawn: int) -> None:
+        """Refuse a reducer that keeps its own ``n_components`` where others were asked for.
+
+        Parameters
+        ----------
+        drawn : int
+            How many dimensions it draws.
+
+        Raises
+        ------
+        ArgumentError
+            If others were asked for, and it is not made with them.
+        """
+        asked = self._n_components
+        if "n_components" in self._arguments or asked in (drawn, DEFAULT_COMPONENTS):
+            return
+        if self._factory is None:
+            remedy = "a ready-made one keeps its own: set it where you make it"
+        else:
+            remedy = f"it takes no n_components: set it in what makes {self.name!r}"
+        raise ArgumentError(
+            f"n_components={asked}, and the reducer {self.name!r} draws {drawn}; {remedy}, or "
+            f"leave n_components out"
+        )
 
     def _take_factory(
         self, factory: Callable[..., Any], common: Mapping[str, Any], params: Mapping[str, Any]

@@ -63,7 +63,8 @@ def reduce(
         Which layers, by name or glob; all by default.
     n_components : int
         Dimensions of the pictures. Passed, as are `n_jobs` and `random_state`, to the reducers'
-        constructor where it takes such a parameter; a ready reducer keeps its own.
+        constructor where it takes such a parameter; a ready reducer keeps its own, and one that
+        draws another number than was asked for is refused.
     align : bool or "procrustes"
         How consecutive pictures are kept comparable. True: the best that the reducer can take,
         that is all layers in one series, else each layer started from the picture before, and
@@ -119,7 +120,8 @@ def reduce(
     Raises
     ------
     ArgumentError
-        If an argument is not allowed, the reducer does not take one of `params`, or with
+        If an argument is not allowed, the reducer does not take one of `params`, a reducer that
+        keeps its own ``n_components`` draws another number than was asked for, or with
         `supervised` there are no labels or the reducer uses none.
     LayerSelectionError
         If `layers` names one that is not there.
