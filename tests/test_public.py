@@ -100,6 +100,7 @@ def test_reducing_arrays_needs_no_torch():
 
 ROOMS = {
     "errors": set(),
+    "_options": {"errors"},
     "_version": set(),
     "_pixels": set(),
     "_display": {"_pixels"},
@@ -108,17 +109,17 @@ ROOMS = {
     "plugins": {"plugins", "records", "errors"},
     "recording": {
         *("recording", "plugins", "records", "errors", "progress", "_version"),
-        *("_display", "_pixels"),
+        *("_display", "_options", "_pixels"),
     },
     "embedding": {
         *("embedding", "recording", "plugins", "records", "errors", "progress", "_version"),
-        "_display",
+        *("_display", "_options"),
     },
     "reducers": {"reducers", "embedding", "plugins", "records", "errors", "progress"},
     "viewer": {"viewer", "errors"},
     "sinks": {
         *("sinks", "viewer", "embedding", "recording"),
-        *("plugins", "records", "errors", "_version", "_pixels"),
+        *("plugins", "records", "errors", "_version", "_options", "_pixels"),
     },
 }
 

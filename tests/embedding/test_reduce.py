@@ -282,7 +282,7 @@ def test_neighbours_are_left_out_where_none_are_wanted_known_or_meant(layers):
     assert reduce(layers, "umap", metrics=False)["relu"].neighbors.shape == (80, 15)
     assert reduce({"dead": np.ones((20, 3))})["dead"].neighbors is None
     assert reduce({"few": np.eye(4)})["few"].neighbors.shape == (4, 3)
-    with pytest.raises(ArgumentError, match="keep_neighbors is an int from 0 up, got -1"):
+    with pytest.raises(ArgumentError, match="keep_neighbors is a whole number from 0, got -1"):
         reduce(layers, keep_neighbors=-1)
 
 

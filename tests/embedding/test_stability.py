@@ -54,5 +54,5 @@ def test_several_seeds_need_a_reducer_that_takes_them():
         ll.reduce(layers, sklearn.decomposition.PCA(2), n_seeds=2)
     with pytest.raises(ArgumentError, match="give an int"):
         ll.reduce(layers, "pca", n_seeds=2, random_state=None)
-    with pytest.raises(ArgumentError, match="n_seeds is an int from 1 up, got 0"):
+    with pytest.raises(ArgumentError, match="n_seeds is a whole number from 1, got 0"):
         ll.reduce(layers, "pca", n_seeds=0)

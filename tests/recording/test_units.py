@@ -225,7 +225,7 @@ def test_bad_requests_say_what_is_allowed():
         top_samples(model, x, "0", 5)
     with pytest.raises(ArgumentError, match="'max' or 'mean'"):
         top_samples(model, x, "0", 0, reduce="sum")
-    with pytest.raises(ArgumentError, match="1 or more"):
+    with pytest.raises(ArgumentError, match="k is a whole number from 1"):
         top_samples(model, x, "0", 0, k=0)
     with pytest.raises(ArgumentError, match="'all'"):
         top_samples(model, x, "0", "top")

@@ -211,7 +211,7 @@ def test_crops_of_sounds_and_volumes_are_what_the_box_holds():
 def test_bad_options_and_paths_say_what_is_allowed(tmp_path):
     model, x = _deep(1)
     maps = activation_maps(model, x)
-    with pytest.raises(ArgumentError, match="scale is one of"):
+    with pytest.raises(ArgumentError, match="scale is 'layer', 'channel' or 'shared'"):
         maps.plot(scale="loud")
     with pytest.raises(ArgumentError, match="sample 2 of 2"):
         maps.plot(sample=2)

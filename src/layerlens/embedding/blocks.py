@@ -47,8 +47,6 @@ def in_blocks(
     ArgumentError
         If it is asked for, and the reducer does not learn from blocks.
     """
-    if asked not in (True, False, "auto"):
-        raise ArgumentError(f"in_blocks is True, False or 'auto', got {asked!r}")
     if not learns_from_blocks(reducer):
         if asked is True:
             raise ArgumentError(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerlens import _options
 from layerlens._version import __version__
 from layerlens.errors import ArgumentError, DataError, LayerSelectionError, ShapeError
 from layerlens.recording.memory import available_memory
@@ -205,12 +206,18 @@ def selected_layers(names: Sequence[str], wanted: str | Iterable[str] | None) ->
 
     Raises
     ------
+    ArgumentError
+        If `wanted` is neither a name or glob, nor several.
     LayerSelectionError
         If one of the wanted names or globs matches nothing; it names the nearest layers.
     """
     if wanted is None:
         return list(names)
-    patterns = [wanted] if isinstance(wanted, str) else list(wanted)
+    given: Any = wanted
+    is_one = isinstance(given, str) or not isinstance(given, Iterable)
+    patterns = [given] if is_one else list(given)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise _options.refused("layers", "a name or glob, or a list of these", wanted)
     if not patterns:
         raise LayerSelectionError(f"layers is empty; there are: {', '.join(names)}")
     chosen: set[str] = set()

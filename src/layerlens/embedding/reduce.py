@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from layerlens import _options
 from layerlens.embedding.align import motion, procrustes, rms_radius
 from layerlens.embedding.blocks import in_blocks as layers_in_blocks
 from layerlens.embedding.clouds import LayerCloud, layer_clouds
@@ -26,6 +27,26 @@ from layerlens.progress import Progress
 from layerlens.records import LayerEmbedding
 
 __all__ = ["reduce"]
+
+
+def _samples(name: str, value: Any) -> None:
+    is_count = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 2
+    is_auto = isinstance(value, str) and value == "auto"
+    if value is not None and not is_auto and not is_count:
+        raise _options.refused(name, "an int from 2 up, 'auto' or None", value)
+
+
+_OPTIONS: dict[str, _options.Check] = {
+    "n_components": _options.whole(),
+    "align": _options.one_of(True, False, "procrustes"),
+    "supervised": _options.flag,
+    "metrics": _options.flag,
+    "keep_neighbors": _options.whole(0),
+    "max_samples": _samples,
+    "in_blocks": _options.one_of(True, False, "auto"),
+    "n_seeds": _options.whole(),
+    "progress": _options.flag,
+}
 
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float32]
@@ -139,14 +160,18 @@ def reduce(
     >>> pictures["relu"].coordinates.shape
     (100, 2)
     """
-    if align not in (True, False, "procrustes"):
-        raise ArgumentError(f"align is True, False or 'procrustes', got {align!r}")
-    if not isinstance(n_components, int | np.integer) or n_components < 1:
-        raise ArgumentError(f"n_components is an int from 1 up, got {n_components!r}")
-    if not isinstance(n_seeds, int | np.integer) or n_seeds < 1:
-        raise ArgumentError(f"n_seeds is an int from 1 up, got {n_seeds!r}")
-    if not isinstance(keep_neighbors, int | np.integer) or keep_neighbors < 0:
-        raise ArgumentError(f"keep_neighbors is an int from 0 up, got {keep_neighbors!r}")
+    given = {
+        "n_components": n_components,
+        "align": align,
+        "supervised": supervised,
+        "metrics": metrics,
+        "keep_neighbors": keep_neighbors,
+        "max_samples": max_samples,
+        "in_blocks": in_blocks,
+        "n_seeds": n_seeds,
+        "progress": progress,
+    }
+    _options.check(_OPTIONS, given)
     if random_state is not None and (
         isinstance(random_state, bool)
         or not isinstance(random_state, int | np.integer)
@@ -225,8 +250,7 @@ def _part(
         max_samples = getattr(make(), "n_samples_limit", None)
     if max_samples is None:
         return clouds
-    if not isinstance(max_samples, int | np.integer) or max_samples < 2:
-        raise ArgumentError(f"max_samples is an int from 2 up, 'auto' or None, got {max_samples!r}")
+    _samples("max_samples", max_samples)
     run = clouds[0].run
     if run.n_samples <= max_samples:
         return clouds
@@ -328,6 +352,11 @@ def _further_seeds(make: ReducerMaker, random_state: int | None, n_seeds: int) -
         )
     if random_state is None:
         raise ArgumentError("n_seeds counts seeds from random_state on, which is None: give an int")
+    if random_state + n_seeds > 2**32:
+        raise ArgumentError(
+            f"n_seeds={n_seeds} counts seeds from random_state={random_state} on, which end at "
+            f"2**32 - 1"
+        )
     return [random_state + more for more in range(1, n_seeds)]
 
 

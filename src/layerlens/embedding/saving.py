@@ -99,6 +99,8 @@ def write_all(
         If a sink failed, naming each that did, after all others finished. The failures are its
         cause: one as it is, several as an ExceptionGroup.
     """
+    if not isinstance(targets, Iterable):
+        raise ArgumentError(_no_target(targets))
     outputs = [_Output(target, choose) for target in targets]
     if not outputs:
         raise ArgumentError("there is nothing to save to: the list of paths is empty")
@@ -143,10 +145,7 @@ class _Output:
             self.sink, self._factory = target, None
             self.name = type(target).__name__
         else:
-            raise ArgumentError(
-                f"save() takes a path, or a list of paths and sinks; {target!r} is neither. "
-                f'A sink with options is made by layerlens.sinks.get("figure", path, dpi=300).'
-            )
+            raise ArgumentError(_no_target(target))
         self.writer: Any = None
         self.error: Exception | None = None
         self._is_open = False
@@ -180,6 +179,13 @@ class _Output:
             self.close(error)
         except Exception as second:  # noqa: BLE001 -- the first failure is the one to report
             error.add_note(f"closing {self.name} failed too: {type(second).__name__}: {second}")
+
+
+def _no_target(given: Any) -> str:
+    return (
+        f"save() takes a path, or a list of paths and sinks; {given!r} is neither. "
+        f'A sink with options is made by layerlens.sinks.get("figure", path, dpi=300).'
+    )
 
 
 def _require_distinct(outputs: Sequence[_Output]) -> None:

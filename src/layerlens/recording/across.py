@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from layerlens import _options
 from layerlens.errors import ArgumentError
 from layerlens.recording.driven import UnitAcross
 from layerlens.recording.mapped import LayerMaps
@@ -68,6 +69,8 @@ def unit_across(
     samples = [torch.as_tensor(one) for one in images]
     if not samples:
         raise ArgumentError("there is no image")
+    if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
+        raise _options.refused("names", "a list of str, one an image", names)
     titles = [str(i) for i in range(len(samples))] if names is None else [str(n) for n in names]
     if len(titles) != len(samples):
         raise ArgumentError(f"{len(titles)} names for {len(samples)} images")

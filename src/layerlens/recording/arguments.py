@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from typing import Any
 
 from layerlens.errors import ArgumentError
@@ -15,7 +16,7 @@ _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30,
 
 def one_of(argument: str, value: str, allowed: tuple[str, ...]) -> str:
     """Return a value that is one of those allowed, or raise `ArgumentError`."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ArgumentError(f"{argument} is one of {', '.join(allowed)}; got {value!r}")
     return value
 
@@ -28,11 +29,12 @@ def dtype_name(dtype: Any) -> str:
 
 def seed(random_state: Any) -> int:
     """Return a seed that is a whole number, or raise `ArgumentError`."""
-    if isinstance(random_state, bool) or not hasattr(random_state, "__index__"):
-        raise ArgumentError(
-            f"random_state must be an integer, so that records fit together; got {random_state!r}"
-        )
-    return int(random_state)
+    if not isinstance(random_state, bool):
+        with contextlib.suppress(TypeError):  # of an array too, which has the method
+            return operator.index(random_state)
+    raise ArgumentError(
+        f"random_state must be an integer, so that records fit together; got {random_state!r}"
+    )
 
 
 def parse_size(argument: str, given: Any, *, least: int = 1) -> int:

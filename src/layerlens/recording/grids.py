@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from layerlens import _options
 from layerlens.errors import ArgumentError
 from layerlens.recording.hooks import Hooks
 from layerlens.recording.readout import NotApplicableError
@@ -68,11 +69,10 @@ class GridReader:
     def __init__(
         self, model: nn.Module, grid: Sequence[int] | None = None, layout: str = "auto"
     ) -> None:
-        if layout not in ("auto", "channels_first", "channels_last"):
-            raise ArgumentError(
-                f"layout is 'auto', 'channels_first' or 'channels_last'; got {layout!r}"
-            )
-        if grid is not None and (not grid or any(not _is_length(side) for side in grid)):
+        _options.one_of("auto", "channels_first", "channels_last")("layout", layout)
+        if grid is not None and (
+            not isinstance(grid, Sequence) or not grid or not all(map(_is_length, grid))
+        ):
             raise ArgumentError(
                 f"grid is the shape of the tokens' grid, such as (14, 14); got {grid!r}"
             )

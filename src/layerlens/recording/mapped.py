@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerlens import _options
 from layerlens.errors import ArgumentError
 from layerlens.recording.activations import UnknownLayerError
 from layerlens.recording.boxes import Box
@@ -21,6 +22,12 @@ from layerlens.records import LayerInfo
 __all__ = ["ActivationMaps", "LayerMaps"]
 
 Array = npt.NDArray[Any]
+
+_SHEET: dict[str, _options.Check] = {
+    "sample": _options.whole(None),
+    "scale": _options.one_of("layer", "channel"),
+    "gamma": _options.number(0.01, 100),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +128,7 @@ class LayerMaps:
         scale : {"layer", "channel"}
             Divide all maps by the largest magnitude of the layer, or each by its own.
         gamma : float
-            Exponent of the magnitudes after that; below 1 shows the weak ones.
+            Exponent of the magnitudes after that, from .01 to 100; below 1 shows the weak ones.
 
         Returns
         -------
@@ -133,10 +140,9 @@ class LayerMaps:
         ArgumentError
             If an option is out of what is allowed, or the maps have three axes.
         """
-        if scale not in ("layer", "channel"):
-            raise ArgumentError(f"scale is 'layer' or 'channel', got {scale!r}")
-        if not gamma > 0:
-            raise ArgumentError(f"gamma is above 0, got {gamma!r}")
+        _options.check(_SHEET, {"sample": sample, "scale": scale, "gamma": gamma})
+        if not -len(self) <= sample < len(self):
+            raise ArgumentError(f"sample {sample} of {len(self)}, counted from 0")
         if len(self.grid) > 2:
             raise ArgumentError(
                 f"{self.info.title}: a sheet is of maps with one or two axes; these have "

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from layerlens import _options
 from layerlens.errors import ArgumentError, LayerSelectionError, ShapeError
 from layerlens.recording import feeding
 from layerlens.recording.fields import FieldFinder, Seer
@@ -104,6 +105,7 @@ def activation_maps(
     {'0': (1, 2, 24, 24), '1': (1, 2, 24, 24), '2': (1, 2, 12, 12)}
     """
     check_channels(channels)
+    _options.flag("boxes", boxes)
     if boxes and forward is not None:
         raise ArgumentError("boxes are found by changing the input, so forward cannot be given")
     reader = GridReader(original(model), grid, layout)

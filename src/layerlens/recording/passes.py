@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from layerlens import _options
 from layerlens.errors import ShapeError
 from layerlens.recording import feeding, structure
 from layerlens.recording.capture import Capture
@@ -66,11 +67,14 @@ def send(
 
     Raises
     ------
+    ArgumentError
+        If `forward` is no function.
     RecordingError
         If the model takes no hooks or a batch cannot be fed.
     ShapeError
         If what goes in has another number of channels than the first convolution takes.
     """
+    _options.function("forward", forward)
     root = original(model)
     found = select(root, layers)
     names = [target.name for target in found.targets] + [INPUT] * found.model_input

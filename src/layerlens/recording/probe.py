@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 import torch
 from torch import nn
 
+from layerlens import _options
 from layerlens.errors import ArgumentError, RecordingError
 from layerlens.progress import Progress
 from layerlens.recording import feeding
@@ -42,6 +43,13 @@ from layerlens.recording.storing import Store, StoredRun, ranks_of
 from layerlens.recording.structure import format_path, split_path
 
 __all__ = ["Probe"]
+
+_RUN: dict[str, _options.Check] = {
+    "progress": _options.flag,
+    "limit": _options.whole(or_none=True),
+    "forward": _options.function,
+    "stop_early": _options.flag,
+}
 
 
 class Probe:
@@ -476,13 +484,17 @@ class Probe:
 
         Raises
         ------
+        ArgumentError
+            If an option is out of what is allowed.
         RecordingError
             If there is no batch, or one that cannot be fed.
         ShapeError
             If a layer's width changes from batch to batch.
         """
-        if limit is not None and limit < 1:
-            raise ArgumentError(f"limit is a number of samples, 1 or more; got {limit}")
+        given = {
+            "progress": progress, "limit": limit, "forward": forward, "stop_early": stop_early,
+        }  # fmt: skip
+        _options.check(_RUN, given)
         totals = [n for n in (feeding.expected_samples(batches), limit) if n is not None]
         total = limit if self._capture.text.counts_tokens else min(totals, default=None)
         self._limit, self._reached_limit = limit, False

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from layerlens import _options
 from layerlens.errors import ArgumentError, LayerlensWarning, RecordingError, ShapeError
 from layerlens.progress import Progress
 from layerlens.recording import feeding
@@ -132,7 +133,11 @@ def top_samples(
                7  id 3  at (2, 1)
     """
     one = isinstance(channel, int | np.integer) and not isinstance(channel, bool)
-    _check(channel, k, reduce, keep, one=one)
+    _check(channel, keep, one=one)
+    given = {
+        "k": k, "reduce": reduce, "diverse": diverse, "first_id": first_id, "progress": progress,
+    }  # fmt: skip
+    _options.check(_OPTIONS, given)
     reader = GridReader(original(model), grid, layout)
     wanted = [int(channel)] if one else channel  # type: ignore[arg-type]
     taker = _Strongest(reader, wanted, k, reduce, diverse, keep, first_id)
@@ -158,17 +163,21 @@ def top_samples(
     return found
 
 
-def _check(channel: Any, k: int, reduce: str, keep: Any, *, one: bool) -> None:
+_OPTIONS: dict[str, _options.Check] = {
+    "k": _options.whole(),
+    "reduce": _options.one_of("max", "mean"),
+    "diverse": _options.flag,
+    "first_id": _options.whole(None),
+    "progress": _options.flag,
+}
+
+
+def _check(channel: Any, keep: Any, *, one: bool) -> None:
     if isinstance(channel, bool) or (isinstance(channel, str) and channel != "all"):
         raise ArgumentError(f"channel is a channel, a list of channels or 'all'; got {channel!r}")
     if not one:
         check_channels(channel)
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        raise ArgumentError(f"k is a number of samples, 1 or more; got {k!r}")
-    if reduce not in ("max", "mean"):
-        raise ArgumentError(f"reduce is 'max' or 'mean'; got {reduce!r}")
-    if keep not in (True, False, "auto"):
-        raise ArgumentError(f"keep is True, False or 'auto'; got {keep!r}")
+    _options.one_of(True, False, "auto")("keep", keep)
 
 
 @dataclass(slots=True)

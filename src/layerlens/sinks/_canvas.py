@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from layerlens import _options
 from layerlens._pixels import as_image, number
 from layerlens.errors import ArgumentError
 from layerlens.sinks._atomic import AtomicFile
@@ -170,22 +171,31 @@ class Picture:
         ``draw(result, **options)`` returns a matplotlib Figure.
     pages : callable, optional
         ``pages(result, **options)`` returns several, for formats that hold them.
+    checks : mapping of str to Check
+        What the options may be.
     """
 
     def __init__(
-        self, draw: Callable[..., Figure], pages: Callable[..., Sequence[Figure]] | None = None
+        self,
+        draw: Callable[..., Figure],
+        pages: Callable[..., Sequence[Figure]] | None = None,
+        *,
+        checks: Mapping[str, _options.Check],
     ) -> None:
         self._draw = draw
         self._pages = pages
+        self._checks = {"dpi": _options.number(10, 1200), **checks}
         self.__doc__ = draw.__doc__
 
     def __call__(self, of: Any, /, **options: Any) -> Figure:
         """Return the figure."""
+        _options.check(self._checks, options)
         with style():
             return self._draw(of, **options)
 
     def png(self, of: Any, *, dpi: float = 110, **options: Any) -> bytes:
         """Return the picture as the bytes of a PNG file."""
+        _options.check(self._checks, {"dpi": dpi, **options})
         stream = BytesIO()
         with style():
             self._draw(of, **options).savefig(stream, format="png", dpi=dpi, metadata=_PNG)
@@ -199,7 +209,7 @@ class Picture:
         Raises
         ------
         ArgumentError
-            If the suffix is another one.
+            If the suffix is another one, or an option is out of what is allowed.
         StoreError
             If the file cannot be written.
         """
@@ -208,6 +218,7 @@ class Picture:
             raise ArgumentError(
                 f"a picture's suffix is one of {', '.join(_SUFFIXES)}, got {Path(path).name!r}"
             )
+        _options.check(self._checks, {"dpi": dpi, **options})
         file = AtomicFile(path)
         stream = file.open()
         try:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from layerlens import _options
 from layerlens.errors import ArgumentError
 from layerlens.sinks._canvas import DIVERGING, GREY, MARK, SEQUENTIAL, Canvas, number
 from layerlens.sinks._tiles import cropped, fitted, seen_in
@@ -108,6 +109,20 @@ def draw_sheet(
         _draw_crops(canvas, top, x, y)
     canvas.paragraph(_EDGE, _HEAD + body + 0.26, foot, 7, room)
     return canvas.figure
+
+
+def _unit(name: str, value: Any) -> None:
+    if value is not None and not hasattr(value, "channel"):
+        raise _options.refused(name, "a TopUnit, as top_samples finds it, or None", value)
+
+
+SHEET_CHECKS: dict[str, _options.Check] = {
+    "sample": _options.whole(None),
+    "top": _unit,
+    "width": _options.number(1, 100, what="a width", unit="inches"),
+    "title": _options.text,
+}
+"""What the options of `draw_sheet` may be, but for those that `LayerMaps.sheet` checks."""
 
 
 def _keep_gaps(canvas: Canvas, shape: tuple[int, ...], tile: tuple[int, ...], pixel: float) -> None:

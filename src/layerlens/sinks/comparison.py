@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from layerlens import _options
 from layerlens.sinks._canvas import FAINT, GREY, INK, MARK, SEQUENTIAL, Canvas, Picture
 
 __all__ = ["comparison", "draw_comparison"]
@@ -163,4 +164,4 @@ def _most(errors: Array) -> str:
     return f"{most:.3f}".removeprefix("0") if most < 0.1 else f"{most:.2f}".removeprefix("0")
 
 
-comparison = Picture(draw_comparison)
+comparison = Picture(draw_comparison, checks={"title": _options.text})

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, ClassVar
 
+from layerlens import _options
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.records import LayerEmbedding
 from layerlens.sinks._whole import WholeFileSink
@@ -73,10 +74,16 @@ def figure(
         raise ArgumentError("there is no layer to draw")
     if any(layer.run is not layers[0].run for layer in layers):
         raise ArgumentError("the layers come from several runs; draw each run by itself")
-    _check(columns=columns, panel=panel, scale=scale)
-    return _drawing().draw(
-        layers, color=color, columns=columns, title=title, panel=panel, scale=scale, font=font
-    )
+    given = {
+        "color": color,
+        "columns": columns,
+        "title": title,
+        "panel": panel,
+        "scale": scale,
+        "font": font,
+    }
+    _options.check(_CHECKS, given)
+    return _drawing().draw(layers, **given)
 
 
 class FigureSink(WholeFileSink):
@@ -119,9 +126,6 @@ class FigureSink(WholeFileSink):
             raise ArgumentError(
                 f"a figure's suffix is one of {', '.join(_SUFFIXES)}, got {Path(path).name!r}"
             )
-        _check(columns=columns, panel=panel, scale=scale, dpi=dpi)
-        super().__init__(path)
-        self.dpi = dpi
         self.options: dict[str, Any] = {
             "color": color,
             "columns": columns,
@@ -130,6 +134,9 @@ class FigureSink(WholeFileSink):
             "scale": scale,
             "font": font,
         }
+        _options.check(_CHECKS, {**self.options, "dpi": dpi})
+        super().__init__(path)
+        self.dpi = dpi
         self._kind = suffix.removeprefix(".")
 
     def _require(self) -> None:
@@ -166,20 +173,29 @@ class FigureSink(WholeFileSink):
         """
         if f".{kind}" not in _SUFFIXES:
             raise ArgumentError(f"a figure is png, svg or pdf, got {kind!r}")
+        _CHECKS["dpi"]("dpi", dpi)
         _drawing().write(figure(embeddings, **options), stream, kind, dpi)
 
 
-def _check(
-    *, columns: int | None, panel: float | None, scale: str, dpi: float | None = None
-) -> None:
-    if columns is not None and (not isinstance(columns, int) or columns < 1):
-        raise ArgumentError(f"columns is a whole number from 1, got {columns!r}")
-    if panel is not None and not 0.8 <= panel <= 20:
-        raise ArgumentError(f"panel is a length from 0.8 to 20 inches, got {panel!r}")
-    if scale not in ("shared", "layer"):
-        raise ArgumentError(f"scale is 'shared' or 'layer', got {scale!r}")
-    if dpi is not None and not 10 <= dpi <= 1200:
-        raise ArgumentError(f"dpi is a number from 10 to 1200, got {dpi!r}")
+def _families(name: str, value: Any) -> None:
+    families = [value] if isinstance(value, str) else value
+    if (
+        not isinstance(families, Sequence)
+        or not families
+        or not all(isinstance(family, str) and family for family in families)
+    ):
+        raise _options.refused(name, "a font family, or a list of them", value)
+
+
+_CHECKS: dict[str, _options.Check] = {
+    "color": _options.text,
+    "columns": _options.whole(or_none=True),
+    "title": _options.text,
+    "panel": _options.number(0.8, 20, what="a length", unit="inches", or_none=True),
+    "scale": _options.one_of("shared", "layer"),
+    "font": _families,
+    "dpi": _options.number(10, 1200),
+}
 
 
 def _drawing() -> ModuleType:

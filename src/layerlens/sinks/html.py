@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from layerlens import _options
 from layerlens.errors import ArgumentError, LayerlensWarning
 from layerlens.records import LayerEmbedding
 from layerlens.sinks._whole import WholeFileSink
@@ -85,15 +86,15 @@ class HtmlSink(WholeFileSink):
         thumbnail_mb: float = 6.0,
         seed: int = 0,
     ) -> None:
-        _check(max_points=max_points, thumbnail_mb=thumbnail_mb, seed=seed)
-        super().__init__(path)
         self.options: dict[str, Any] = {
             "title": title,
             "max_points": max_points,
             "neighbors": neighbors,
-            "thumbnail_bytes": round(thumbnail_mb * 1e6),
             "seed": seed,
         }
+        _options.check(_CHECKS, {**self.options, "thumbnail_mb": thumbnail_mb})
+        self.options["thumbnail_bytes"] = round(thumbnail_mb * 1e6)
+        super().__init__(path)
         self._large: tuple[list[LayerEmbedding], int] | None = None
 
     def _require(self) -> None:
@@ -183,7 +184,13 @@ def frame(
     from layerlens.sinks._page import pack
 
     layers = _in_order(embeddings)
-    _check(max_points=max_points, thumbnail_mb=thumbnail_mb, seed=options.get("seed", 0))
+    given = {
+        "height": height,
+        "max_points": max_points,
+        "thumbnail_mb": thumbnail_mb,
+        "neighbors": neighbors,
+    }
+    _options.check(_CHECKS, {**given, **options})
     if max_points is None:
         max_points = _most_points(layers, neighbors)
     stream = io.BytesIO()
@@ -227,13 +234,9 @@ def show(embeddings: Layers, **options: Any) -> Any:
     from layerlens.sinks._page import pack
     from layerlens.viewer.widget import LayersView
 
+    _options.check(_CHECKS, options)
     height = options.pop("height", _FRAME_HEIGHT)
     thumbnail_mb = options.pop("thumbnail_mb", 6.0)
-    _check(
-        max_points=options.get("max_points"),
-        thumbnail_mb=thumbnail_mb,
-        seed=options.get("seed", 0),
-    )
     page = pack(layers, thumbnail_bytes=round(thumbnail_mb * 1e6), **options)
     return LayersView(
         page.head,
@@ -280,14 +283,11 @@ def _rounded_down(count: float) -> int:
     return max(int(count) // unit * unit, 1)
 
 
-def _check(*, max_points: int | None, thumbnail_mb: float, seed: int) -> None:
-    if max_points is not None and (
-        isinstance(max_points, bool)
-        or not isinstance(max_points, int | np.integer)
-        or max_points < 1
-    ):
-        raise ArgumentError(f"max_points is a whole number from 1, or None, got {max_points!r}")
-    if not isinstance(thumbnail_mb, int | float) or not 0 <= thumbnail_mb <= 200:
-        raise ArgumentError(f"thumbnail_mb is a number from 0 to 200, got {thumbnail_mb!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ArgumentError(f"seed is a whole number from 0, got {seed!r}")
+_CHECKS: dict[str, _options.Check] = {
+    "title": _options.text,
+    "max_points": _options.whole(or_none=True),
+    "neighbors": _options.flag,
+    "thumbnail_mb": _options.number(0, 200),
+    "seed": _options.whole(0),
+    "height": _options.whole(),
+}

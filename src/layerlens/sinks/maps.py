@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from layerlens import _options
 from layerlens.errors import ArgumentError
 from layerlens.sinks._canvas import (
     DIVERGING,
@@ -117,7 +118,7 @@ def draw_maps(
         If an option is out of what is allowed.
     """
     options = _Options(sample, scale, overlay, tile, columns, title, first_row)
-    _check(result, options, rows, page, stride)
+    _check(result, options)
     names = list(result)
     if page is not None:
         chosen = names[page * rows : (page + 1) * rows]
@@ -145,22 +146,32 @@ def pages(
     return [draw_maps(result, rows=rows, page=number, **options) for number in range(count)]
 
 
-maps = Picture(draw_maps, pages)
+def _pictures(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise _options.refused(name, "a mapping of names to pictures, or None", value)
 
 
-def _check(result: Any, options: _Options, rows: int, page: int | None, stride: int | None) -> None:
-    if options.scale not in _SCALES:
-        raise ArgumentError(f"scale is one of {', '.join(_SCALES)}; got {options.scale!r}")
+maps = Picture(
+    draw_maps,
+    pages,
+    checks={
+        "sample": _options.whole(None),
+        "scale": _options.one_of(*_SCALES),
+        "rows": _options.whole(),
+        "page": _options.whole(0, or_none=True),
+        "stride": _options.whole(or_none=True),
+        "columns": _options.whole(),
+        "overlay": _options.flag,
+        "tile": _options.number(0.2, 10, what="a width", unit="inches"),
+        "title": _options.text,
+        "first_row": _pictures,
+    },
+)
+
+
+def _check(result: Any, options: _Options) -> None:
     if not -result.n_samples <= options.sample < result.n_samples:
         raise ArgumentError(f"sample {options.sample} of {result.n_samples}, counted from 0")
-    counts = {"rows": rows, "columns": options.columns, "stride": stride or 1}
-    for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise ArgumentError(f"{name} is a whole number from 1, got {value!r}")
-    if page is not None and page < 0:
-        raise ArgumentError(f"page is counted from 0, got {page}")
-    if not 0.2 <= options.tile <= 10:
-        raise ArgumentError(f"tile is a width from 0.2 to 10 inches, got {options.tile!r}")
     if options.overlay and result.inputs is None:
         raise ArgumentError("there is no input to lay maps over; leave overlay out")
 

@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from layerlens import _options
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
 from layerlens.sinks._atomic import AtomicFile, writing
@@ -76,6 +77,7 @@ class NpzSink:
     suffixes: ClassVar[tuple[str, ...]] = (".npz",)
 
     def __init__(self, path: str | os.PathLike[str], *, compress: bool = True) -> None:
+        _options.flag("compress", compress)
         self.path = path
         self.compress = compress
         self._file = AtomicFile(path)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from layerlens import _options
 from layerlens.errors import ArgumentError
 from layerlens.sinks._canvas import (
     DIVERGING,
@@ -17,7 +18,7 @@ from layerlens.sinks._canvas import (
     Picture,
     number,
 )
-from layerlens.sinks._sheet import draw_sheet
+from layerlens.sinks._sheet import SHEET_CHECKS, draw_sheet
 from layerlens.sinks._tiles import about_boxes, cropped, fitted, outline, plane_of, seen_in
 
 __all__ = ["across", "draw_across", "draw_sheet", "draw_top", "sheet", "top"]
@@ -97,8 +98,6 @@ def _columns(
     unit: Any, captions: list[str], rows: list[str], heading: str, foot: str, columns: int,
     tile: float,
 ) -> Figure:  # fmt: skip
-    if columns < 1 or not 0.2 <= tile <= 10:
-        raise ArgumentError(f"columns is 1 or more and tile 0.2 to 10; got {columns}, {tile}")
     boxes = unit.boxes or [None] * len(unit.inputs)
     images = [seen_in(one, box) for one, box in zip(unit.inputs, boxes, strict=True)]
     maps = [plane_of(one) for one in unit.maps]
@@ -140,6 +139,12 @@ def _columns(
     return canvas.figure
 
 
-top = Picture(draw_top)
-across = Picture(draw_across)
-sheet = Picture(draw_sheet)
+_CHECKS: dict[str, _options.Check] = {
+    "columns": _options.whole(),
+    "tile": _options.number(0.2, 10, what="a width", unit="inches"),
+    "title": _options.text,
+}
+
+top = Picture(draw_top, checks=_CHECKS)
+across = Picture(draw_across, checks=_CHECKS)
+sheet = Picture(draw_sheet, checks=SHEET_CHECKS)
