@@ -511,3 +511,16 @@ def test_the_kit_holds_without_assertions():
         [sys.executable, "-O", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "caught\n"
+
+
+@pytest.mark.parametrize(
+    ("check", "given", "remedy"),
+    [
+        (check_reducer, "pca", r"what makes a reducer.* layerlens.reducers.factory\('pca'\)"),
+        (check_reducer, PCA(2), r"got PCA\(n_components=2\): pass its class"),
+        (check_sink, None, "what makes a sink.* got None: pass its class"),
+    ],
+)
+def test_what_makes_nothing_is_refused_before_any_clause(check, given, remedy):
+    with pytest.raises(ll.ArgumentError, match=remedy):
+        check(given)

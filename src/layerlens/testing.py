@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from layerlens.errors import ArgumentError
 from layerlens.plugins.reducer_checks import REDUCER_CHECKS, TOTAL_REDUCER_CHECKS
 from layerlens.plugins.sink_checks import SINK_CHECKS
 
@@ -48,6 +49,8 @@ def check_reducer(factory: Callable[..., Any], *, total: bool = False) -> None:
 
     Raises
     ------
+    ArgumentError
+        If it is a name or an object that is made already.
     AssertionError
         Naming the clause that is broken, and how.
 
@@ -56,6 +59,7 @@ def check_reducer(factory: Callable[..., Any], *, total: bool = False) -> None:
     >>> from sklearn.decomposition import PCA
     >>> check_reducer(PCA)
     """
+    _require_callable(factory, "reducer")
     checks = {**REDUCER_CHECKS, **TOTAL_REDUCER_CHECKS} if total else REDUCER_CHECKS
     for check in checks.values():
         check(factory)
@@ -73,6 +77,8 @@ def check_sink(factory: Callable[..., Any]) -> None:
 
     Raises
     ------
+    ArgumentError
+        If it is a name or an object that is made already.
     AssertionError
         Naming the clause that is broken, and how.
 
@@ -81,5 +87,19 @@ def check_sink(factory: Callable[..., Any]) -> None:
     >>> import layerlens as ll
     >>> check_sink(ll.sinks.factory("csv"))
     """
+    _require_callable(factory, "sink")
     for check in SINK_CHECKS.values():
         check(factory)
+
+
+def _require_callable(factory: Any, kind: str) -> None:
+    if callable(factory):
+        return
+    if isinstance(factory, str):
+        remedy = f"for a registered one pass layerlens.{kind}s.factory({factory!r})"
+    else:
+        remedy = "pass its class, or functools.partial of it with its options"
+    raise ArgumentError(
+        f"check_{kind} takes what makes a {kind}, a class say, since each clause makes its own; "
+        f"got {factory!r:.80}: {remedy}"
+    )

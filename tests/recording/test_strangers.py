@@ -1,5 +1,8 @@
 """Models and callers that nobody thought of when the probe was written."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +40,10 @@ def _trace(model, x):
     return torch.jit.trace(model, x, check_trace=False).inlined_graph
 
 
+def _checked_trace(model, x):
+    return torch.jit.trace(model, x).inlined_graph
+
+
 def _make_fx(model, x):
     return make_fx(model)(x).graph
 
@@ -54,6 +61,7 @@ def _export(model, x):
     "trace",
     [
         _trace,
+        _checked_trace,
         _make_fx,
         _symbolic,
         pytest.param(
@@ -67,11 +75,15 @@ def _export(model, x):
 )
 def test_what_a_tracer_writes_down_is_the_model_and_its_calls_are_no_samples(trace):
     model, x = Block().requires_grad_(False), torch.ones(5, 4)
-    operations = len(list(trace(model, x).nodes()) if trace is _trace else trace(model, x).nodes)
-    with ll.Probe(model) as probe:
+
+    def nodes():
         graph = trace(model, x)
+        return len(list(graph.nodes() if isinstance(graph, torch.Graph) else graph.nodes))
+
+    operations = nodes()
+    with ll.Probe(model) as probe:
+        assert nodes() == operations
         model(x[:2])
-    assert len(list(graph.nodes()) if trace is _trace else graph.nodes) == operations
     assert probe.activations.n_samples == 2
     with (
         pytest.warns(
@@ -80,6 +92,19 @@ def test_what_a_tracer_writes_down_is_the_model_and_its_calls_are_no_samples(tra
         ll.Probe(model),
     ):
         trace(model, x)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning")
+def test_scripting_a_probed_model_says_what_to_do(recwarn):
+    model, x = nn.Sequential(nn.Linear(4, 3)), torch.ones(2, 4)
+    with ll.Probe(model) as probe:
+        copied, pickled = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+        for each in (model, copied, pickled):
+            with pytest.raises(ll.RecordingError, match=r"torch.jit.script .*before the probe's"):
+                torch.jit.script(each)
+        model(x)
+    assert torch.equal(torch.jit.script(model)(x), model(x))
+    assert probe.activations.n_samples == 2
 
 
 def test_a_caller_that_counts_operations_sees_the_model_s_alone():

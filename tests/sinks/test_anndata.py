@@ -93,6 +93,8 @@ def test_where_it_comes_from_is_json(rich, tmp_path):
     assert about["layers"][0]["metrics"]["trustworthiness"] == 0.971
 
 
+# anndata 0.13 asks pandas 3 for an option that pandas is about to drop
+@pytest.mark.filterwarnings("ignore:.*mode.chained_assignment.*")
 def test_a_subset_keeps_pictures_and_facts_together(rich, tmp_path):
     data = read(rich.save(tmp_path / "t.h5ad"))
     cats = data[data.obs["label_name"] == "cat"]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens import _options
+from layerlens._masked import refuse_masked
 from layerlens._version import __version__
 from layerlens.errors import ArgumentError, DataError, LayerSelectionError, ShapeError
 from layerlens.recording.memory import available_memory
@@ -130,6 +131,7 @@ class LayerCloud:
 
 def as_array(source: Any, name: str) -> Array:
     """Turn anything array-like into an array; a tensor is taken off its graph and device."""
+    refuse_masked(f"layer {name!r}", source)
     try:
         return np.asarray(source)
     except (TypeError, RuntimeError, ValueError) as error:
@@ -234,6 +236,7 @@ def selected_layers(names: Sequence[str], wanted: str | Iterable[str] | None) ->
 
 
 def _two_dimensional(name: str, source: Any) -> Any:
+    refuse_masked(f"layer {name!r}", source)
     shape = getattr(source, "shape", None)
     if shape is None:
         source = as_array(source, name)
@@ -273,6 +276,7 @@ def _run_of_plain_mapping(activations: Mapping[str, Any], sources: Mapping[str, 
         )
     (n_samples,) = set(lengths.values())
     labels = getattr(activations, "labels", None)
+    refuse_masked("labels", labels)
     return RunInfo(
         layers={
             name: LayerInfo(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerlens._masked import refuse_masked
 from layerlens.errors import LayerSelectionError, ShapeError
 from layerlens.recording.loss import PairSums, SketchLoss, loss_to_show, sketch_loss
 from layerlens.recording.rows import Rows, RowSource
@@ -251,6 +252,8 @@ class Activations(Mapping[str, LayerActivations]):
         ------
         ShapeError
             If an array is not two-dimensional, or lengths differ.
+        DataError
+            If there are masked values.
 
         Examples
         --------
@@ -259,12 +262,12 @@ class Activations(Mapping[str, LayerActivations]):
           a  3 x 5, float64, 120 B
           b  3 x 2, float64, 48 B
         """
-        given = {name: _as_array(values) for name, values in arrays.items()}
+        given = {name: _as_array(f"layer {name!r}", values) for name, values in arrays.items()}
         for name, values in given.items():
             if values.ndim != 2:
                 raise ShapeError(f"layer {name!r}: (n_samples, D) is needed, got {values.shape}")
         facts = {"labels": labels, "ids": ids, **columns}
-        known = {name: _as_array(one) for name, one in facts.items() if one is not None}
+        known = {name: _as_array(name, one) for name, one in facts.items() if one is not None}
         for name, values in known.items():
             if values.ndim != 1:
                 raise ShapeError(f"{name}: one value a sample is needed, got {values.shape}")
@@ -442,8 +445,9 @@ class Activations(Mapping[str, LayerActivations]):
         return activations_html(self)
 
 
-def _as_array(values: Any) -> Array:
+def _as_array(what: str, values: Any) -> Array:
     """Return an array of what may be a tensor, on any device and with a graph behind it."""
+    refuse_masked(what, values)
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if "bfloat16" in str(values.dtype):  # which NumPy does not have

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from layerlens._masked import refuse_masked
 from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording import tables
 from layerlens.recording.batch import batch_size, image_list
@@ -55,6 +56,7 @@ def as_batches(batches: Any) -> Iterable[Any]:
     TypeError
         If it cannot be iterated over.
     """
+    refuse_masked("batches", batches)
     if isinstance(batches, np.ndarray):
         batches = torch.from_numpy(batches)
     if isinstance(batches, torch.Tensor):
@@ -87,6 +89,7 @@ def _is_labelled_data(batches: Any) -> bool:
 
 
 def _split_pair(x: Any, y: Any) -> Iterator[tuple[torch.Tensor, Any]]:
+    refuse_masked("X", x)
     x = torch.as_tensor(x)
     labels = Annotation.of(labels=y).facts["labels"]
     if len(labels) != len(x):
@@ -139,6 +142,8 @@ def feed(model: nn.Module, batch: Any) -> Fed:
         If nothing of the batch can go into the model.
     """
     device = next((p.device for p in model.parameters()), None)
+    for place, part in enumerate(batch if isinstance(batch, tuple | list) else [batch]):
+        refuse_masked(f"batch[{place}]" if isinstance(batch, tuple | list) else "a batch", part)
     if isinstance(batch, np.ndarray):
         batch = torch.from_numpy(batch)
     if isinstance(batch, torch.Tensor):
@@ -173,6 +178,7 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
     facts: dict[str, Any] = {}
     columns: dict[str, Any] = {}
     for key, value in batch.items():
+        refuse_masked(f"batch[{key!r}]", value)
         if key in _LABELS and _is_labels(_classes_of_one_hot(value)):
             facts["labels"] = _classes_of_one_hot(value)
             needed = parameters.get(key)

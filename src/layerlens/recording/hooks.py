@@ -6,12 +6,15 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import _symbolic_trace
 from torch.utils._python_dispatch import _disable_current_modes
+
+from layerlens.errors import RecordingError
 
 __all__ = [
     "Hooks",
@@ -24,7 +27,25 @@ __all__ = [
 ]
 
 
-class _Hook:
+_TRACING = "torch.jit._trace"
+
+
+class _Unscriptable:
+    """What says so when `torch.jit.script` is about to compile it, as it does with hooks."""
+
+    @property
+    def __name__(self) -> str:
+        # the name is what scripting asks for first; without it that ends in an AttributeError
+        if sys._getframe(1).f_globals.get("__name__") == "torch.jit._recursive":
+            raise RecordingError(
+                "torch.jit.script compiles a model's hooks too, and a probe is open on this one, "
+                "or was when it was copied: script it (or copy it) before the probe's block or "
+                "after it, or take torch.jit.trace, which works in the block"
+            )
+        return "probe"
+
+
+class _Hook(_Unscriptable):
     """A hook that leads to a method of a probe, and nowhere in a copy of the model."""
 
     def __init__(self, owner: Hooks, function: Callable[..., None]) -> None:
@@ -32,7 +53,7 @@ class _Hook:
         self._function = function
 
     def __call__(self, *args: Any) -> None:
-        if being_traced():
+        if being_traced() or (self.owner.traced and _is_check_of_trace()):
             self.owner.traced = True
             return
         # what recording does to tensors is no operation of the model's
@@ -43,18 +64,17 @@ class _Hook:
                 self._function(*args)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
-        return _nothing
+        return _Nothing()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _get_nothing, ()
+        return _Nothing, ()
 
 
-def _nothing(*args: Any) -> None:
-    """Stand in for a hook in a copy of the model: the copy is not recorded."""
+class _Nothing(_Unscriptable):
+    """Stands in for a hook in a copy of the model: the copy is not recorded."""
 
-
-def _get_nothing() -> Callable[..., None]:
-    return _nothing
+    def __call__(self, *args: Any) -> None:
+        """Do nothing."""
 
 
 class Hooks:
@@ -176,6 +196,19 @@ def being_traced() -> bool:
         or bool(getattr(_symbolic_trace, "_is_fx_tracing_flag", False))
         or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
     )
+
+
+def _is_check_of_trace() -> bool:
+    """Tell whether `torch.jit.trace` calls the model once more, to check what it wrote down.
+
+    That is a plain call, but for who makes it.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "_check_trace" and frame.f_globals.get("__name__") == _TRACING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def untouchable(tensor: torch.Tensor) -> str | None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from layerlens._masked import refuse_masked
 from layerlens.errors import ShapeError
 
 __all__ = ["Annotation", "Samples", "looks_like_images", "thumbnails_of"]
@@ -92,6 +93,7 @@ class Annotation:
 
 
 def _one_each(name: str, values: Any) -> Array:
+    refuse_masked(f"annotate: {name}", values)
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
@@ -150,6 +152,7 @@ def thumbnails_of(inputs: Any) -> Array:
     ShapeError
         If the inputs are no images.
     """
+    refuse_masked("annotate: inputs", inputs)
     images = torch.as_tensor(inputs).detach()
     if images.ndim == 3:
         images = images[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -79,14 +80,17 @@ class AnnDataSink(WholeFileSink):
             columns[_free(_key(name), columns)] = _column(values, pandas)
         if run.thumbnails is not None:
             pictures["thumbnails"] = np.asarray(run.thumbnails)
-        data = anndata.AnnData(
-            obs=pandas.DataFrame(columns, index=_names(run, pandas)),
-            obsm=pictures,
-            obsp=graphs,
-            uns={"layerlens": about(layers)},
-        )
-        with h5py.File(stream, "w") as file:
-            _write_elem(anndata)(file, "/", data)
+        with warnings.catch_warnings():
+            # anndata 0.13 asks pandas 3 for an option that pandas is about to drop
+            warnings.filterwarnings("ignore", ".*future.infer_string.*")
+            data = anndata.AnnData(
+                obs=pandas.DataFrame(columns, index=_names(run, pandas)),
+                obsm=pictures,
+                obsp=graphs,
+                uns={"layerlens": about(layers)},
+            )
+            with h5py.File(stream, "w") as file:
+                _write_elem(anndata)(file, "/", data)
 
 
 def _write_elem(anndata: Any) -> Any:
