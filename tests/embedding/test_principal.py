@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import sklearn.decomposition
 
-from layerlens.embedding.principal import principal_axes, start_from_axes
+from layerlens.embedding.principal import common_axes, principal_axes, start_from_axes
+from layerlens.embedding.principal_blocks import AxesFromBlocks
 
 
 def _cloud(n, d, seed=0):
@@ -23,10 +24,20 @@ def test_axes_are_those_of_scikit_learn_up_to_sign(shape):
     assert found.total_variance == pytest.approx(X.astype(float).var(0, ddof=1).sum(), rel=1e-4)
 
 
-def test_the_farthest_point_of_each_axis_is_on_its_positive_side():
-    coordinates = principal_axes(_cloud(100, 10), 3).coordinates
-    farthest = np.abs(coordinates).argmax(axis=0)
-    assert (coordinates[farthest, np.arange(3)] > 0).all()
+@pytest.mark.parametrize("shape", [(300, 20), (40, 700), (900, 800)])
+def test_the_largest_entry_of_each_axis_is_positive_whole_and_in_blocks(shape):
+    X = _cloud(*shape)
+    in_blocks = AxesFromBlocks(X.shape[1], 3)
+    for rows in (X[:13], X[13:]):
+        in_blocks.add(rows)
+    for each in (X, -X):  # one of the two would have to be turned
+        found = principal_axes(each, 3)
+        largest = np.abs(found.components).argmax(axis=1)
+        assert (found.components[np.arange(3), largest] > 0).all()
+        centred = each - found.mean
+        np.testing.assert_allclose(found.coordinates, centred @ found.components.T, atol=1e-4)
+    np.testing.assert_allclose(in_blocks.axes(3)[1], found.components, atol=1e-3)
+    np.testing.assert_allclose(common_axes([X], 3), found.components, atol=1e-3)
 
 
 def test_missing_axes_are_zero():

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PrincipalAxes", "common_axes", "generator", "principal_axes", "start_from_axes"]
+__all__ = [
+    "PrincipalAxes",
+    "common_axes",
+    "generator",
+    "principal_axes",
+    "start_from_axes",
+    "turn_up",
+]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -28,7 +35,7 @@ class PrincipalAxes:
     coordinates : ndarray of shape (n_samples, n_components), float32
         Places along the axes; columns that the cloud has no variance for are zero.
     components : ndarray of shape (n_components, n_features), float32
-        The axes, orthonormal; zero where the cloud has no more.
+        The axes, orthonormal, each turned by `turn_up`; zero where the cloud has no more.
     mean : ndarray of shape (n_features,), float32
     variance : ndarray of shape (n_components,), float64
         Variance along each axis, over ``n_samples - 1``.
@@ -48,6 +55,17 @@ def generator(random_state: Any) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         random_state = int(random_state.randint(2**31 - 1))
     return np.random.default_rng(random_state)
+
+
+def turn_up(axes: Matrix) -> None:
+    """Turn axes, in place, so that the largest entry of each is positive.
+
+    An axis and its opposite are equally principal. This rule asks for the axis alone, so that
+    it is the same for rows that are seen whole and block by block.
+    """
+    for axis in axes:
+        if axis[np.abs(axis).argmax()] < 0:
+            axis *= -1
 
 
 def principal_axes(
@@ -72,7 +90,7 @@ def principal_axes(
     Returns
     -------
     PrincipalAxes
-        The sign of an axis is such that the point farthest along it lies on the positive side.
+        The largest entry of each axis is positive.
 
     References
     ----------
@@ -90,6 +108,8 @@ def principal_axes(
     else:
         axes = _axes_from_range(X, mean, found, generator(random_state))
 
+    turn_up(axes)
+
     coordinates = np.zeros((n, n_components), np.float32)
     components = np.zeros((n_components, width), np.float32)
     components[:found] = axes
@@ -98,10 +118,6 @@ def principal_axes(
         centred = X[start : start + _BLOCK] - mean
         coordinates[start : start + _BLOCK, :found] = centred @ axes.T
         total += float(np.einsum("ij,ij->", centred, centred, dtype=np.float64))
-    for c in range(found):
-        if coordinates[np.abs(coordinates[:, c]).argmax(), c] < 0:
-            coordinates[:, c] *= -1
-            components[c] *= -1
     degrees = max(1, n - 1)
     variance = (coordinates.astype(np.float64) ** 2).sum(axis=0) / degrees
     return PrincipalAxes(coordinates, components, mean, variance, total / degrees)
@@ -128,7 +144,7 @@ def common_axes(
     Returns
     -------
     ndarray of shape (n_components, n_features), float32
-        Orthonormal; zero where the clouds have no more.
+        Orthonormal, each turned by `turn_up`; zero where the clouds have no more.
 
     References
     ----------
@@ -172,6 +188,7 @@ def common_axes(
     axes = np.zeros((n_components, width), np.float32)
     axes[:found] = vectors[:, ::-1][:, :found].T
     axes[:found][values[::-1][:found] <= 1e-12 * max(float(values[-1]), 0.0)] = 0
+    turn_up(axes)
     return axes
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
+from layerlens.embedding.principal import turn_up
+
 __all__ = ["EXACT_WIDTH", "AxesFromBlocks"]
 
 Matrix = npt.NDArray[np.float32]
@@ -99,7 +101,7 @@ class AxesFromBlocks:
         -------
         mean : ndarray of shape (n_features,), float32
         components : ndarray of shape (n_components, n_features), float32
-            Orthonormal; zero where there are no more. The largest entry of each is positive.
+            Orthonormal, each turned by `turn_up`; zero where there are no more.
         variance : ndarray of shape (n_components,), float64
             Along each axis, over ``n - 1``.
         total : float
@@ -126,9 +128,7 @@ class AxesFromBlocks:
         # rounding leaves a little where there is nothing
         nothing = squares <= max(1e-9 * float(squares.max(initial=0.0)), 1e-12 * self._squares)
         squares[nothing], components[nothing] = 0.0, 0.0
-        for axis in components:
-            if axis[np.abs(axis).argmax()] < 0:
-                axis *= -1
+        turn_up(components)
         return (
             (mean + self._shift).astype(np.float32),
             components,

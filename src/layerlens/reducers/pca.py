@@ -43,7 +43,7 @@ class PCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features), float32
-        Unit axes; the farthest point along each lies on its positive side.
+        Unit axes; the largest entry of each is positive.
     mean_ : ndarray of shape (n_features,), float32
     explained_variance_ : ndarray of shape (n_components,), float64
     explained_variance_ratio_ : ndarray of shape (n_components,), float64
@@ -129,12 +129,6 @@ class PCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.series_notes_.append([f"axes in common for all {len(layers)} layers"])
             if total == 0:
                 self.series_notes_[-1].append("all samples are the same point")
-        farthest = np.concatenate(pictures)
-        for c in range(self.n_components):
-            if farthest[np.abs(farthest[:, c]).argmax(), c] < 0:
-                axes[c] *= -1
-                for coordinates in pictures:
-                    coordinates[:, c] *= -1
         self.components_ = axes
         return pictures
 
