@@ -264,6 +264,8 @@ def test_a_reducer_that_writes_into_its_block_spoils_nothing(small_blocks):
     assert np.array_equal(X, before)
 
 
+# joblib's warning, in a thread of its own: as an error it would leave the test waiting for ever
+@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs:UserWarning")
 def test_layers_in_blocks_are_drawn_side_by_side_too(small_blocks):
     X = sheet(300)
     acts = {"a": X, "b": X[:, ::-1].copy()}

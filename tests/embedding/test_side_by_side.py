@@ -30,6 +30,11 @@ class WhereAmI(BaseEstimator):
         return X[:, : self.n_components]
 
 
+# joblib ends workers that have grown, and says so in a thread of its own: as an error that would
+# leave the test waiting for ever
+pytestmark = pytest.mark.filterwarnings("ignore:A worker stopped while some jobs:UserWarning")
+
+
 @pytest.fixture
 def acts():
     rng = np.random.default_rng(0)
