@@ -188,6 +188,15 @@ def test_interrupt_leaves_no_half_written_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_interrupt_while_it_loads_is_one_line(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("layerlens.cli._parser", interrupted)
+    assert main(["plugins"]) == 130
+    assert capsys.readouterr().err == "layerlens: interrupted; no file is left half-written\n"
+
+
 def test_output_may_be_cut_off():
     command = f"{sys.executable} -m layerlens plugins | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602

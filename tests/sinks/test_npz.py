@@ -215,6 +215,10 @@ def _rewritten(source, target, change):
 
 def test_a_newer_file_asks_for_an_upgrade(make_result, tmp_path):
     make_result().save(tmp_path / "r.npz")
+    # 1 was the first
+    _rewritten(tmp_path / "r.npz", tmp_path / "o.npz", lambda c: c.update(version=0))
+    with pytest.raises(StoreError, match=r"o\.npz' is broken: its schema version is 0"):
+        ll.Embeddings.load(tmp_path / "o.npz")
     _rewritten(tmp_path / "r.npz", tmp_path / "n.npz", lambda c: c.update(version=2))
     with pytest.raises(StoreError, match=r"schema version 2.*pip install -U torch-layerlens"):
         ll.Embeddings.load(tmp_path / "n.npz")

@@ -53,6 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit code.
     """
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:  # while it is still loading, too
+        print("layerlens: interrupted; no file is left half-written", file=sys.stderr)
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # names may have what the terminal has not; lines are to be seen when they are printed
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
@@ -61,9 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _say_in_one_line
     try:
         return int(given.run(given))
-    except KeyboardInterrupt:
-        print("layerlens: interrupted; no file is left half-written", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # what reads our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
