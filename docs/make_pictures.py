@@ -79,6 +79,29 @@ def _notebook(target: Path) -> None:
             sheet.screenshot(path=target, clip=clip, full_page=True)
 
 
+def _page(name: str, *keys: str) -> Any:
+    """Let an example write its page, and take a picture of it after some keys."""
+
+    def make(target: Path) -> None:
+        from playwright.sync_api import sync_playwright
+
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / "page.html"
+            figure = str(Path(folder) / "figure.png")
+            _python(str(EXAMPLES / name), "--out", figure, "--page", str(page))
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+                window: Any = {"width": 1280, "height": 800}
+                sheet = browser.new_page(viewport=window, reduced_motion="reduce")
+                sheet.goto(page.as_uri())
+                for key in keys:
+                    sheet.keyboard.press(key)
+                sheet.wait_for_timeout(1000)
+                sheet.screenshot(path=target)
+
+    return make
+
+
 def _python(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
@@ -90,6 +113,8 @@ MADE = {
     "learning.png": _example("learning.py"),
     "notebook.png": _notebook,
     "maps_imagenet.png": _example("maps_imagenet.py"),
+    "page-alike-light.png": _page("compare_lenets.py", "End"),
+    "page-steps-light.png": _page("learning.py", "End", "ArrowUp", "ArrowUp"),
     "resnet66.png": _resnet66,
     "maps_lenet.png": _example("maps_lenet.py", "--quick"),
     "swiss_roll.png": _example("swiss_roll.py"),

@@ -45,6 +45,7 @@ def learn(model: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="compare.png")
+    parser.add_argument("--page", help="where a page goes, of both models' pictures")
     parser.add_argument("--quick", action="store_true", help="fewer digits")
     options = parser.parse_args()
     x, y = mnist_data()
@@ -68,6 +69,9 @@ def main() -> None:
     print(f"{time.perf_counter() - began:.1f} s to compare")
     print(seen)
     seen.save(options.out)
+    if options.page:
+        both = ll.reduce(seen.together(), "series-tsne", random_state=0)
+        both.save(options.page, title="Two LeNets")
 
     whole = ll.compare(*(ll.Probe(model, layers, sketch=None).run(held_out) for model in models))
     off, lost = seen.cka - whole.cka, whole.overlap - seen.overlap

@@ -1,6 +1,6 @@
 """A LeNet while it learns: the same digits in the same layers at several steps of the training.
 
-    python examples/learning.py [--out learning.png] [--samples 1000]
+    python examples/learning.py [--out learning.png] [--page learning.html] [--samples 1000]
 
 All layers of all steps are one series, in which a point keeps its place both from layer to layer
 and from step to step unless the network moves it: a row is a step, a column a layer.
@@ -18,6 +18,7 @@ from layerlens.cli.lenet import LeNet, digits
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="learning.png")
+    parser.add_argument("--page", help="where a page goes, with a slider for the steps")
     parser.add_argument("--samples", type=int, default=1000)
     options = parser.parse_args()
     data = digits()
@@ -37,6 +38,8 @@ def main() -> None:
         timeline.step()
     embeddings = ll.reduce(timeline.activations, "series-tsne", random_state=0)
     embeddings.save(options.out, columns=len(layers), title="A LeNet at steps of its training")
+    if options.page:
+        embeddings.save(options.page, title="A LeNet while it learns")
     print(embeddings)
 
 

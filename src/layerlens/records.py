@@ -94,6 +94,9 @@ class RunInfo:
         When the run was made, ISO 8601 in UTC.
     versions : mapping of str to str
         Versions of the packages that took part.
+    comparison : mapping or None
+        Of two models' layers (`Comparison.together`) how alike they are: the fields of
+        `Comparison` by name, of JSON's types only, None in the place of NaN.
     """
 
     layers: Mapping[str, LayerInfo]
@@ -104,11 +107,14 @@ class RunInfo:
     columns: Mapping[str, Array] = field(default_factory=dict)
     created: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    comparison: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("layers", "columns", "versions"):
             # a copy of one's own: what the caller does with theirs changes nothing here
             object.__setattr__(self, name, dict(getattr(self, name)))
+        if self.comparison is not None:
+            object.__setattr__(self, "comparison", dict(self.comparison))
 
     @property
     def n_samples(self) -> int:

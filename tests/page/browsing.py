@@ -184,7 +184,7 @@ def mutated(path, target, *changes):
     old = Page(path.read_text(encoding="utf-8"))
     code, start = re.fullmatch(r"(.*)(const view = mount\(.*)", old.script(), re.DOTALL).groups()
     assert code in {source.module({**old.head, "n": n}) for n in (1, 10**6)}
-    ground = old.content["style"].removesuffix(source.style())
+    ground = old.content["style"].removesuffix(source.style(old.head))
     assert ground != old.content["style"]
     script, style = sources.module() + start, ground + sources.style()
     for before, after in changes:

@@ -26,7 +26,7 @@ PLANTED = {
     checks.the_lasso_selects_what_it_goes_round: [
         ("a box", ("&& insidePolygon(polygon, xy[2 * r], y)) hits[r] = 1;", "&& xy[2 * r] > 0.35 && xy[2 * r] < 0.62) hits[r] = 1;")),
         ("not told of", ("selected > 2 && data.layers.length > 2 && arrangement(),", "")),
-        ("forgotten by the next layer", ("titled = view.layer;", "titled = view.layer; if (titled === 4) store.set({ selection: new Uint8Array(data.n) });")),
+        ("forgotten by the next layer", ("titled = layers[view.layer];", "titled = layers[view.layer]; if (view.layer === 4) store.set({ selection: new Uint8Array(data.n) });")),
     ],
     checks.hover_shows_the_id_and_the_very_pixels: [
         ("another image", ("at = slot % perSheet", "at = (slot + 1) % perSheet")),

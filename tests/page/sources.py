@@ -24,7 +24,11 @@ def module():
 
 
 def style():
-    return "".join(line + "\n" for line in bare(read("viewer.css")))
+    """The style, and those of the pieces."""
+    names = ("viewer.css", *(name.replace(".js", ".css") for name in read("order.txt").split()))
+    return "".join(
+        line + "\n" for name in names if (FOLDER / name).exists() for line in bare(read(name))
+    )
 
 
 def bare(text):

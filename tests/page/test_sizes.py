@@ -58,22 +58,31 @@ def test_what_ships_is_made_of_the_sources():
     """``npm run build`` notes their hash; with node, its bytes are compared too."""
     digest = hashlib.sha256((sources.module() + sources.style()).encode()).hexdigest()[:12]
     names = [path.name for path in source._BUILT.iterdir()]
-    assert sorted(names) == ["gl.js", "notebook.js", "page.js", "space.js", "style.css"]
+    assert sorted(names) == [
+        "alike.css", "alike.js", "gl.js", "notebook.js", "page.js", "space.js", "steps.css",
+        "steps.js", "style.css",
+    ]  # fmt: skip
     for text in map(source._read, names):
         assert digest in text.splitlines()[0], "npm run build, in tests/viewer, and commit it"
 
 
 def test_a_page_has_the_pieces_that_it_needs():
     many = int(re.search(r"const MANY = (\d+);", sources.read("cloud.js"))[1])
-    for n, components, wanted in (
-        (many, 2, []), (many + 1, 2, ["gl.js"]), (9, 3, ["space.js"]),
-        (many + 1, 3, ["gl.js", "space.js"]),
+    for n, components, more, wanted in (
+        (many, 2, {}, []), (many + 1, 2, {}, ["gl.js"]), (9, 3, {}, ["space.js"]),
+        (many + 1, 3, {"steps": None}, ["gl.js", "space.js"]),
+        (9, 2, {"steps": {"axis": "step"}}, ["steps.js"]),
+        (9, 2, {"comparison": {"k": 15}}, ["alike.js"]),
     ):  # fmt: skip
-        head = {"n": n, "components": components}
+        head = {"n": n, "components": components, **more}
         assert source.pieces(head) == wanted
         text = source.module(head)
-        assert [f"{name}.js" for name in ("gl", "space") if f"pieces.{name}=" in text] == wanted
+        there = [f"{name}.js" for name in ("gl", "space", "steps", "alike") if f".{name}=" in text]
+        assert there == wanted
         assert source.notebook(head).startswith(source.module(head))
+        sheet = source.style(head)
+        for name in ("steps", "alike"):
+            assert (source._read(f"{name}.css") in sheet) == (f"{name}.js" in wanted)
 
 
 def test_every_file_of_the_viewer_is_in_the_module():
@@ -83,8 +92,8 @@ def test_every_file_of_the_viewer_is_in_the_module():
 
 
 def test_the_module_may_lie_in_a_page():
-    everything = source.module({"n": 10**6, "components": 3})
-    for text in (everything, source.style()):
+    head = {"n": 10**6, "components": 3, "steps": {"axis": "step"}, "comparison": {"k": 15}}
+    for text in (source.module(head), source.style(head)):
         assert "</" + "script" not in text.lower() and "<!--" not in text and "\r" not in text
         assert not any(line.startswith(("import ", "export ")) for line in text.splitlines())
         assert "sourceMappingURL" not in text

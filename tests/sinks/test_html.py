@@ -123,7 +123,7 @@ def test_a_build_that_gives_other_bytes_is_noticed(bug, make_result, tmp_path, m
         monkeypatch.setattr(_sampling.np.random, "default_rng", lambda seed=None: chance())
     elif bug == "the time of day":
         style = _document.style
-        monkeypatch.setattr(_document, "style", lambda: f"{style()}/* {time.time_ns()} */")
+        monkeypatch.setattr(_document, "style", lambda head: f"{style(head)}/* {time.time_ns()} */")
     else:
         packed = _page.as_json
         monkeypatch.setattr(

@@ -11,7 +11,10 @@ import { bundle, folder, importedNames, moduleNames, style } from './bundle.mjs'
 const head = (sources) => `/* layerlens, MIT licence; sources: src/layerlens/viewer ${createHash('sha256').update(sources).digest('hex').slice(0, 12)} */\n`;
 
 /** Modules that only some pages need, each a file of its own, which comes behind page.js and reads what that gives away. */
-const PIECES = ['gl', 'space', 'notebook'];
+const PIECES = ['gl', 'space', 'steps', 'alike', 'notebook'];
+
+/** Pieces that have a style of their own. */
+const STYLED = ['steps', 'alike'];
 
 /** Classes that tests and others know the page's parts by (FORMAT.md): they keep their names. */
 const HOOKS = ['over', 'points', 'detail', 'caption', 'live', 'legend', 'tip', 'stage', 'facts', 'by'].map((name) => `ll-${name}`);
@@ -72,24 +75,29 @@ function smallShaders(text) {
 /** Every file that ships, by name. */
 export async function built() {
   const css = style();
-  const names = classNames(css + bundle());
+  const styles = [css, ...STYLED.map(style)].join('');
+  const names = classNames(styles + bundle());
   const variables = [...new Set(css.match(/--\w+/g))];
   const renamed = (/** @type {string} */ text) => text.replace(/\bll-[a-z][a-z-]*/g, (name) => names.get(name) ?? name);
-  const notice = head(bundle() + css);
+  const notice = head(bundle() + styles);
   const own = ownProperties();
 
-  /** @param {string} js @param {string[]} gives @param {object} nameCache of properties, where files share them */
-  async function small(js, gives, nameCache) {
+  /**
+   * @param {string} js @param {Record<string, string>} gives names that others call, and what is meant
+   * @param {Record<string, string>} takes names that it uses, and what others call them @param {object} nameCache of properties, where files share them
+   */
+  async function small(js, gives, takes, nameCache) {
     const pays = (/** @type {string} */ name) => js.split(new RegExp(`\\b${name.replace('.', '\\.')}\\b`)).length > 2;
     const globals = GLOBALS.filter(pays);
     const math = [...new Set(js.match(/\bMath\.\w+/g))].sort().filter(pays);
-    const params = [...globals, ...math.map((each) => each.replace('.', '_'))];
+    const params = [...globals, ...math.map((each) => each.replace('.', '_')), ...Object.keys(takes)];
     const body = math.reduce((text, each) => text.replaceAll(`${each}(`, `${each.replace('.', '_')}(`), smallShaders(renamed(js)));
-    const start = gives.length ? `const{${gives}}=` : '';
-    const { code } = await minify(`${start}((${params})=>{${body};${gives.length ? `return{${gives}}` : ''}})(${[...globals, ...math]});`, {
+    const outer = Object.keys(gives);
+    const start = outer.length ? `const[${outer}]=` : '';
+    const { code } = await minify(`${start}((${params})=>{${body};${outer.length ? `return[${Object.values(gives)}]` : ''}})(${[...globals, ...math, ...Object.values(takes)]});`, {
       ecma: 2022,
-      compress: { ecma: 2022, passes: 4, unsafe: true, unsafe_arrows: true, keep_fargs: false },
-      mangle: { reserved: gives, properties: { builtins: true, regex: new RegExp(`^(${own.join('|')})$`), keep_quoted: 'strict' } },
+      compress: { ecma: 2022, passes: 4, pure_getters: true, hoist_funs: true, unsafe: true, unsafe_arrows: true, keep_fargs: false },
+      mangle: { properties: { builtins: true, regex: new RegExp(`^(${own.join('|')})$`), keep_quoted: 'strict' } },
       format: { ecma: 2022, comments: false }, nameCache,
     });
     // the checks of the sources know that no constant is set again
@@ -98,12 +106,15 @@ export async function built() {
 
   const pieces = PIECES.map((name) => `${name}.js`);
   const core = moduleNames().filter((name) => !pieces.includes(name));
-  const shared = [...new Set(pieces.flatMap((name) => importedNames(name)))].sort();
+  // what pieces use of the page is a list, which is short where there are none
+  const shared = new Map([...new Set(pieces.flatMap((name) => importedNames(name)))].sort().map((name, i) => [name, `$[${i}]`]));
   const cache = {};
   /** @type {Record<string, string>} */
-  const files = { 'style.css': notice.replace(/;.*viewer/, '') + renamed(smallStyle(css)).replace(/--\w+/g, (name) => `--${String.fromCharCode(97 + variables.indexOf(name))}`) };
-  files['page.js'] = await small(bundle(core), [...new Set(['mount', 'fromPage', ...shared])], cache);
-  for (const name of pieces) files[name] = await small(bundle([name]), name === 'notebook.js' ? ['render'] : [], { props: cache.props });
+  const files = {};
+  for (const [name, text] of [['style', css], ...STYLED.map((each) => [each, style(each)])])
+    files[`${name}.css`] = notice.replace(/;.*viewer/, '') + renamed(smallStyle(text)).replace(/--\w+/g, (variable) => `--${String.fromCharCode(97 + variables.indexOf(variable))}`);
+  files['page.js'] = await small(bundle(core), { mount: 'mount', fromPage: 'fromPage', $: `[${[...shared.keys()]}]` }, {}, cache);
+  for (const name of pieces) files[name] = await small(bundle([name]), name === 'notebook.js' ? { render: 'render' } : {}, Object.fromEntries(importedNames(name).map((each) => [each, shared.get(each)])), { props: cache.props });
   files['notebook.js'] += 'export default{render};\n';
   return files;
 }

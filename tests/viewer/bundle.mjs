@@ -37,9 +37,9 @@ export function bundle(names = moduleNames()) {
     .split('\n').filter((line) => !line.startsWith('import ')).map((line) => line.replace(/^export /, '').replace(/\/\*\* .*? \*\/ ?/g, '')).join('\n')).join('');
 }
 
-/** The style. */
-export function style() {
-  return stripped(readFileSync(join(folder, 'viewer.css'), 'utf8'));
+/** The style, or that of a piece. */
+export function style(name = 'viewer') {
+  return stripped(readFileSync(join(folder, `${name}.css`), 'utf8'));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) process.stdout.write(process.argv[2] === 'css' ? style() : bundle());

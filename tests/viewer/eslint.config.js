@@ -2,7 +2,7 @@ import js from '@eslint/js';
 
 const browser = Object.fromEntries([
   'document', 'window', 'location', 'history', 'navigator', 'matchMedia', 'devicePixelRatio', 'performance', 'requestAnimationFrame',
-  'cancelAnimationFrame', 'setTimeout', 'clearTimeout', 'createImageBitmap', 'atob', 'btoa', 'Blob', 'URL', 'URLSearchParams', 'TextDecoder', 'AbortController', 'ResizeObserver', 'Path2D', 'SVGElement', 'Node',
+  'cancelAnimationFrame', 'setTimeout', 'clearTimeout', 'queueMicrotask', 'createImageBitmap', 'atob', 'btoa', 'Blob', 'URL', 'URLSearchParams', 'TextDecoder', 'AbortController', 'ResizeObserver', 'Path2D', 'SVGElement', 'Node',
 ].map((name) => [name, 'readonly']));
 
 /** What would let data become code, in the page. */

@@ -89,7 +89,8 @@ class Comparison:
         """Return the layers of both models as one series, for `reduce` to draw with one alignment.
 
         They are called ``conv1@first`` and ``conv1@second``, after `names`. A layer of the second
-        model is laid on that of the first that has its name, and on the one before it.
+        model is laid on that of the first that has its name, and on the one before it. Their run
+        has the figures, which a page of them shows as a heat map.
         """
         layers = {}
         sides = zip((self.first, self.second), self.layers, self.names, strict=True)
@@ -104,7 +105,27 @@ class Comparison:
                     sketch=layer.sketch,
                     pairs=layer.pairs,
                 )
-        return Activations(layers, self.first.run, {"model": " and ".join(self.names)})
+        run = replace(self.first.run, comparison=self._figures())
+        return Activations(layers, run, {"model": " and ".join(self.names)})
+
+    def _figures(self) -> dict[str, Any]:
+        """Return the fields, but for what was compared, of JSON's types."""
+        figures = {
+            name: [[x if np.isfinite(x) else None for x in row] for row in values.tolist()]
+            for name, values in (
+                ("cka", self.cka), ("cka_error", self.cka_error),
+                ("overlap", self.overlap), ("overlap_error", self.overlap_error),
+            )
+        }  # fmt: skip
+        return {
+            "layers": [list(side) for side in self.layers],
+            "names": list(self.names),
+            **figures,
+            "k": int(self.k),
+            "n_samples": int(self.n_samples),
+            "chance": float(self.chance),
+            "notes": list(self.notes),
+        }
 
     def plot(self, **options: Any) -> Any:
         """Draw both measures as heat maps and return the matplotlib Figure.

@@ -53,7 +53,7 @@ def write_document(page: PackedPage, stream: BinaryIO) -> None:
                 f"the {_LONGEST / 1e6:.0f} MB that browsers read. Show a sample of the points: "
                 f"max_points=50_000, say."
             )
-    script, sheet = module(page.head) + _START, _GROUND + style()
+    script, sheet = module(page.head) + _START, _GROUND + style(page.head)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(sheet)}; "
         f"img-src blob: data:; base-uri 'none'; form-action 'none'"

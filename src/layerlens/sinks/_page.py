@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.records import LayerEmbedding, RunInfo
+from layerlens.sinks._axes import comparison, counted, steps
 from layerlens.sinks._columns import CLIPPED, Column, clip, columns_of
 from layerlens.sinks._sampling import PageRows, page_rows
 from layerlens.sinks._sprites import PER_SHEET, sprites
@@ -111,7 +112,7 @@ def pack(
     reducers = list(dict.fromkeys(layer.reducer for layer in layers if layer.reducer))
     head = {
         "version": 1,
-        "title": clip(title or f"layerlens: {len(layers)} layers, {run.n_samples:,} samples"),
+        "title": clip(title or f"layerlens: {counted(layers)}, {run.n_samples:,} samples"),
         "n": len(rows.samples),
         "total": run.n_samples,
         "components": components,
@@ -120,6 +121,8 @@ def pack(
         "created": clip(run.created),
         "versions": {clip(name): clip(said) for name, said in run.versions.items()},
         "layers": [_layer(layer, layers) for layer in layers],
+        "steps": steps(layers),
+        "comparison": comparison(layers),
         "frame": frame,
         "columns": [_column(column) for column in columns],
         "roles": {column.role: i for i, column in enumerate(columns) if column.role},

@@ -179,6 +179,7 @@ class NpzSink:
                 "columns": list(run.columns),
                 "created": run.created,
                 "versions": _encode(run.versions, "versions of the run"),
+                "comparison": _encode(run.comparison, "comparison of the run"),
             },
         }
         text = json.dumps(content, allow_nan=False, indent=1)
@@ -288,6 +289,7 @@ def _read_layers(archive: zipfile.ZipFile, content: dict[str, Any]) -> list[Laye
         columns={name: need(f"run/columns/{i}") for i, name in enumerate(about["columns"])},
         created=about["created"],
         versions=_decode(about["versions"]),
+        comparison=_decode(about.get("comparison")),  # 0.1's first files have none
     )
     layers = []
     for number, entry in enumerate(content["layers"]):

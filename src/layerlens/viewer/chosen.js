@@ -41,7 +41,7 @@ export function createChosen(view) {
     ];
   }
 
-  store.on('selection by theme palette align paths', redraw);
+  store.on('selection by theme palette align paths step', redraw);
   redraw();
   return box;
 }

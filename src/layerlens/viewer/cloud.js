@@ -26,7 +26,9 @@ export function createCloud(view, stage) {
   const over = element('canvas.ll-over', { tabIndex: 0, role: 'img' });
   let canvas = element('canvas.ll-points');
   stage.append(canvas, over);
-  let ratio = 1, asked = 0, count = 0, placedAt = NaN, layerColored = -1;
+  let ratio = 1, asked = 0, count = 0, placedAt = NaN;
+  /** @type {import('./types.js').Layer | undefined} */
+  let layerColored;
   /** @type {import('./types.js').Group[]} */
   let groups = [];
   /** @type {number[]} */
@@ -64,13 +66,13 @@ export function createCloud(view, stage) {
   function recolor() {
     view.coloring = colored(data, state, view.layer);
     view.visible = visibleRows(view.coloring, state.hidden, n);
-    layerColored = view.layer;
+    layerColored = data.layers[view.layer];
     regroup();
   }
 
   function places() {
     if (placedAt !== state.t) {
-      blend(data, state.t, view.maps, state.spin, xy, depth);
+      blend(view.between ?? data, state.t, view.maps, state.spin, xy, depth);
       placedAt = state.t;
     }
     return xy;
@@ -101,7 +103,7 @@ export function createCloud(view, stage) {
     asked = 0;
     if (!canvas.width || !view.width || stage.hidden) return;
     const start = now();
-    if ((state.fade || state.by === 'stress' || state.by === 'clusters') && layerColored !== view.layer) {
+    if ((state.fade || state.by === 'stress' || state.by === 'clusters') && layerColored !== data.layers[view.layer]) {
       recolor();
       if (state.by === 'clusters') view.redrawLegend(); // each layer has clusters of its own
     } else if (depth && placedAt !== state.t) regroup();
@@ -152,12 +154,12 @@ export function createCloud(view, stage) {
 
   store.on('by palette theme hidden fade', recolor);
   store.on('selection', regroup);
-  store.on('align', realign);
-  store.on('spin', () => {
+  store.on('align step', realign);
+  store.on('spin u', () => {
     placedAt = NaN;
     regroup();
   });
-  store.on('t by palette theme hidden fade selection align spin camera pick hover contours names images paths grid', draw);
+  store.on('t u by palette theme hidden fade selection align spin camera pick hover contours names images paths grid', draw);
   onResize(view, stage, resize);
   atEnd(view, () => {
     cancelAnimationFrame(asked);
@@ -174,7 +176,7 @@ export function createCloud(view, stage) {
     placeOf(row, layer) {
       if (!present(data, layer, row)) return null;
       const C = data.components, from = (layer * n + row) * C;
-      const alone = { ...data, n: 1, layers: data.layers.slice(0, 1), positions: data.positions.subarray(from, from + C), present: null };
+      const alone = { ...data, n: 1, layers: data.layers.slice(0, 1), positions: (view.between ?? data).positions.subarray(from, from + C), present: null };
       const [x, y] = blend(alone, 0, view.maps && [view.maps[layer]], state.spin, new Float32Array(2));
       return { x, y };
     },

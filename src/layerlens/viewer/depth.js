@@ -81,7 +81,8 @@ export function createDepth(view) {
     series.forEach(([metric], i) => (values[i].textContent = figure(metrics[metric])));
   }
 
-  store.on('t', follow);
+  store.on('t step', follow);
+  store.on('step', redraw);
   follow();
   onResize(view, track, redraw);
   return { track, figures };

@@ -18,7 +18,7 @@ export function createDetail(view) {
 
   function redraw() {
     const row = state.pick;
-    const all = [row, view.layer, state.by, state.theme, state.palette].join(' ');
+    const all = [row, view.layer, state.step, state.by, state.theme, state.palette].join(' ');
     if (all === shown) return;
     shown = all;
     if (row < 0) return refill(box, element('h2', 'A point'), hint('Click a point to see what it is, its nearest neighbours in the layer, and its path.'));
@@ -85,7 +85,7 @@ export function createDetail(view) {
     ];
   }
 
-  store.on('pick by theme palette', redraw);
+  store.on('pick by theme palette step', redraw);
   store.on('t', () => Number.isInteger(state.t) && redraw());
   redraw();
   return box;

@@ -52,11 +52,9 @@ export const SWITCHES = /** @type {const} */ (['contours', 'names', 'images', 'p
 /** What a drag does. */
 export const MODES = /** @type {const} */ (['move', 'lasso', 'box']);
 
-const ACTIONS = new Map(KEYS.map((row) => [row[1], row]));
-
 /** The row of an action. @param {string} action */
 export function about(action) {
-  return ACTIONS.get(action) ?? KEYS[0];
+  return KEYS.find((row) => row[1] === action) ?? KEYS[0];
 }
 
 /** A button that does what the list says. @param {import('./types.js').View} view @param {string} action @param {...import('./util.js').Part} parts */

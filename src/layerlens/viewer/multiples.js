@@ -39,17 +39,17 @@ export function createMultiples(view, strip) {
 
   /** @param {number} layer @returns {Cell} */
   function makeCell(layer) {
-    const { name, type } = layers[layer];
+    const { name, type, short = name } = layers[layer];
     const points = element('canvas');
     const mark = [element('i.ll-at ll-picked', { hidden: true }), element('i.ll-at', { hidden: true })];
     const node = element('button', {
-      type: 'button', title: `${printable(name, 120)}${type ? ` (${printable(type)})` : ''}: go there`, 'aria-label': `Layer ${layer + 1}, ${printable(name)}`,
+      type: 'button', title: `${printable(short, 120)}${type ? ` (${printable(type)})` : ''}: go there`, 'aria-label': `${layer + 1} of ${L}, ${printable(short)}`,
       style: strip ? `left:${(layer * 100) / L}%;width:${(Math.min(every, L - layer) * 100) / L}%` : '',
       onclick() {
         if (!strip) store.set({ grid: false });
         view.go(layer);
       },
-    }, element('span.ll-cell', points, mark), element('span.ll-name', printable(name)));
+    }, element('span.ll-cell', points, mark), element('span.ll-name', printable(short)));
     return { layer, node, points, mark };
   }
 
@@ -80,7 +80,7 @@ export function createMultiples(view, strip) {
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer).fill(packed(ground(state.theme)));
     const places = view.placesOnce(layer);
-    const size = (strip ? (n > 3000 ? 1 : 1.5) : n > 5000 ? 1.5 : 2.5) * ratio;
+    const size = (strip ? (n > 3000 ? 1 : 1.5) : n > 5000 ? 1.5 : points.clientWidth > 300 ? 4 : 2.5) * ratio;
     for (const { rows, style, shape } of view.groups()) {
       const chosen = style === 'chosen';
       const step = chosen ? 1 : Math.ceil(rows.length / MOST_ROWS);
@@ -105,8 +105,8 @@ export function createMultiples(view, strip) {
     for (const { layer, node } of cells) node.setAttribute('aria-current', String(view.layer >= layer && view.layer < layer + every));
   }
 
-  store.on('by palette theme hidden selection fade align spin grid', redraw);
-  store.on('pick hover align spin', marks);
+  store.on('by palette theme hidden selection fade align spin grid step', redraw);
+  store.on('pick hover align spin u', marks);
   store.on('t', current);
   onResize(view, box, layOut);
   atEnd(view, () => clearTimeout(timer));

@@ -16,6 +16,8 @@ __all__ = ["module", "notebook", "pieces", "style"]
 _BUILT = files("layerlens.viewer").joinpath("built")
 
 
+_STYLED = ("steps.css", "alike.css")
+
 _MANY = 50_000
 """From more points on, a page asks the graphics card (``cloud.js`` has the number too)."""
 
@@ -24,7 +26,7 @@ def module(head: Mapping[str, Any]) -> str:
     """Return the script of a page, which declares ``mount`` and ``fromPage``.
 
     What only some pages need is there for those alone: WebGL for many points, turning and depth
-    for three dimensions.
+    for three dimensions, a second slider for steps, the heat map of two models.
 
     Parameters
     ----------
@@ -36,7 +38,12 @@ def module(head: Mapping[str, Any]) -> str:
 
 def pieces(head: Mapping[str, Any]) -> list[str]:
     """Return the names of the files that a page needs besides ``page.js``."""
-    needed = {"gl.js": head["n"] > _MANY, "space.js": head["components"] == 3}
+    needed = {
+        "gl.js": head["n"] > _MANY,
+        "space.js": head["components"] == 3,
+        "steps.js": bool(head.get("steps")),
+        "alike.js": bool(head.get("comparison")),
+    }
     return [name for name, is_needed in needed.items() if is_needed]
 
 
@@ -45,9 +52,10 @@ def notebook(head: Mapping[str, Any]) -> str:
     return module(head) + _read("notebook.js")
 
 
-def style() -> str:
-    """Return the style sheet of both."""
-    return _read("style.css")
+def style(head: Mapping[str, Any]) -> str:
+    """Return the style sheet of both, with that of the pieces that a page needs."""
+    own = [name.replace(".js", ".css") for name in pieces(head)]
+    return "".join(map(_read, ["style.css", *(name for name in own if name in _STYLED)]))
 
 
 @functools.cache

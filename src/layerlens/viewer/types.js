@@ -4,6 +4,7 @@
  * @typedef {object} Layer
  * @property {string} name
  * @property {string} [title]
+ * @property {string} [short] its name without the step or the model, where there are several
  * @property {string} [type] class of the module
  * @property {number} [dim] native width
  * @property {number} [width] kept width
@@ -66,6 +67,9 @@
  * @typedef {object} State
  * @property {number} t
  * @property {number} goal
+ * @property {number} [step] of the training, or which model; the nearest, like `view.layer`
+ * @property {number} [u] where one is along the steps: the number of one, or between two
+ * @property {number} [depth] the nearest layer, for what shows all steps of it
  * @property {By} by
  * @property {string} palette
  * @property {Uint8Array} selection
@@ -143,6 +147,9 @@
  * @property {(layer: number) => Float32Array} placesOnce where rows are in a layer, until the next call
  * @property {(row: number, layer: number) => {x: number, y: number} | null} placeOf
  * @property {() => Group[]} groups in drawing order
+ * @property {Data} [between] where rows are between two steps
+ * @property {View} [all] the layers of all steps at once
+ * @property {(name: string) => void} [toStepOf] go to the step that has the layer
  * @property {Float64Array[] | null} maps that align the layers to a selection
  * @property {number[]} lasso that is being drawn, CSS pixels
  * @property {number[]} pictured rows that are drawn as images

@@ -12,6 +12,7 @@ import { command, listenToKeys } from './keys.js';
 import { createLegend } from './legend.js';
 import { createMultiples } from './multiples.js';
 import { unpacked } from './palette.js';
+import { pieces } from './pieces.js';
 import { listenToPointer } from './pointer.js';
 import { composition, marked, rowOfId } from './query.js';
 import { createSaving } from './save.js';
@@ -37,6 +38,7 @@ function firstState(data, theme) {
  * @param {{page?: boolean, renderer?: string, theme?: string, ratio?: number}} [options]
  */
 export function mount(root, data, options = {}) {
+  const begin = pieces.steps?.(data); // before anything asks which layers there are
   const ending = new AbortController();
   const system = matchMedia('(prefers-color-scheme: dark)');
   const themeOf = (/** @type {boolean} */ dark) => (dark ? 'dark' : 'light');
@@ -70,6 +72,7 @@ export function mount(root, data, options = {}) {
   root.replaceChildren();
   root.classList.add('ll');
   createTravel(view);
+  const beside = begin?.(view);
   const caption = element('div.ll-caption');
   const place = element('output');
   const stage = element('div.ll-stage');
@@ -86,13 +89,13 @@ export function mount(root, data, options = {}) {
   stage.append(caption, ...createTools(view), invitation, createTip(view));
   const { track, figures } = createDepth(view);
   const play = command(view, 'play', { className: 'll-play', disabled: L < 2 });
-  const grid = createMultiples(view, false);
+  const grid = createMultiples(view.all ?? view, false);
   root.append(bar,
     element('div.ll-body',
       element('div.ll-main', stage, grid, group('div.ll-depth', 'Depth',
         element('div.ll-gutter', element('div.ll-steps', command(view, 'previous'), play, command(view, 'next'), place), figures),
-        element('div.ll-along', track, createMultiples(view, true)))),
-      element('aside.ll-side', legend, detail, createChosen(view))),
+        element('div.ll-along', track, createMultiples(view, true)), beside)),
+      element('aside.ll-side', legend, pieces.alike?.(view), detail, createChosen(view))),
     live);
 
   function summary() {
@@ -129,13 +132,14 @@ export function mount(root, data, options = {}) {
     play.textContent = state.playing ? 'Pause' : 'Play';
   }
 
-  let titled = -1;
-  store.on('t', () => {
-    if (titled === view.layer) return;
-    titled = view.layer;
+  /** @type {import('./types.js').Layer | undefined} */
+  let titled;
+  store.on('t step', () => {
+    if (titled === layers[view.layer]) return;
+    titled = layers[view.layer];
     title();
   });
-  store.on('t goal by selection pick', () => later(describe, 100));
+  store.on('t step goal by selection pick', () => later(describe, 100));
   store.on('theme grid playing', follow);
   store.on('playing pick selection', () => (invitation.hidden = true));
   if (!options.theme) listen(view, system, 'change', () => store.set({ theme: themeOf(system.matches) }));
@@ -149,6 +153,7 @@ export function mount(root, data, options = {}) {
     for (const [name, value] of Object.entries(patch)) {
       if (name === 't') view.seek(Number(value) || 0);
       else if (name === 'layer') {
+        view.toStepOf?.(value);
         const layer = layers.findIndex((each) => each.name === value);
         if (layer >= 0 && layer !== state.goal) view.seek(layer);
       } else if (name === 'by') {
@@ -173,10 +178,11 @@ export function mount(root, data, options = {}) {
       return () => cloud.painted.delete(f);
     }
     if (name !== 'layer') return store.on(name, f);
-    let settled = view.layer;
-    return store.on('t', () => {
-      if (!Number.isInteger(state.t) || settled === state.t) return;
-      settled = state.t;
+    let settled = layers[view.layer];
+    return store.on('t u', () => {
+      const here = layers[state.t]; // none between two
+      if (!here || Number(state.u) % 1 || settled === here) return;
+      settled = here;
       f(state);
     });
   }
@@ -241,5 +247,5 @@ function keepInAddress(view, set, on) {
   listen(view, window, 'hashchange', read);
   atEnd(view, () => clearTimeout(timer));
   on('layer', later);
-  view.store.on('by pick selection goal', later);
+  view.store.on('by pick selection goal step', later);
 }

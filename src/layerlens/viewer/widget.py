@@ -67,7 +67,8 @@ class LayersView(anywidget.AnyWidget):  # type: ignore[misc]
     layer = traitlets.Unicode().tag(
         sync=True,
         to_json=lambda name, view: view._shown.get(name, name),
-        from_json=lambda shown, view: view._named.get(shown, shown),
+        # a layer that a step lacks has a place on the page, and no name here
+        from_json=lambda shown, view: view._named.get(shown, view.layer),
     )
     hover = traitlets.Any(-1).tag(
         sync=True,
@@ -106,7 +107,7 @@ class LayersView(anywidget.AnyWidget):  # type: ignore[misc]
         # before the widget is made: what is there then goes to the front end in one message
         self.add_traits(
             _esm=traitlets.Unicode(notebook(head)).tag(sync=True),
-            _css=traitlets.Unicode(style()).tag(sync=True),
+            _css=traitlets.Unicode(style(head)).tag(sync=True),
             **{name: traitlets.Bytes(data).tag(sync=True) for name, data in binary.items()},
         )
         super().__init__(head=head, height=height, selection=[], layer=layers[0])
