@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from layerlens.recording.compiling import compiled
 
 __all__ = ["compiled_fold", "is_compiled"]
 
@@ -24,17 +25,27 @@ def _fold(
     rows: Floats, signs: Floats, windows: Places, turns: Places, sums: Floats, folded: Floats
 ) -> None:
     """Add up the pieces of each row, times their signs, by groups; then turn and add the sums."""
-    n_rows, dim = rows.shape
+    dim = rows.shape[1]
     stride = sums.shape[0]
     width = folded.shape[1]
-    for row in range(n_rows):
-        for place in range(stride):
-            sums[place] = 0
-        for number in range(len(windows)):
-            start = number * stride
+    for row in range(len(rows)):
+        sums[:] = 0
+        number = 0
+        while (number + 4) * stride <= dim:  # four at a time: sums are read and written less often
+            pieces = rows[row, number * stride : (number + 4) * stride]
+            piece, second = pieces[:stride], pieces[stride : 2 * stride]
+            third, fourth = pieces[2 * stride : 3 * stride], pieces[3 * stride :]
+            sign, sign2 = signs[windows[number] :], signs[windows[number + 1] :]
+            sign3, sign4 = signs[windows[number + 2] :], signs[windows[number + 3] :]
+            for place in range(stride):
+                two = (sums[place] + piece[place] * sign[place]) + second[place] * sign2[place]
+                sums[place] = (two + third[place] * sign3[place]) + fourth[place] * sign4[place]
+            number += 4
+        for last in range(number, len(windows)):
+            start = last * stride
             size = min(stride, dim - start)
             piece = rows[row, start : start + size]
-            sign = signs[windows[number] : windows[number] + size]
+            sign = signs[windows[last] : windows[last] + size]
             for place in range(size):
                 sums[place] += piece[place] * sign[place]
         total = folded[row]
@@ -50,15 +61,7 @@ def _fold(
 @cache
 def compiled_fold() -> Fold | None:
     """Return the loop, compiled the first time; None where numba cannot be had."""
-    try:
-        import numba
-    except ImportError:  # numba does not follow a new Python at once
-        return None
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(_fold)  # type: ignore[no-any-return]
-    except RuntimeError:  # nowhere to keep what was compiled
-        return numba.njit(**options)(_fold)  # type: ignore[no-any-return]
+    return compiled(_fold)
 
 
 def is_compiled() -> bool:

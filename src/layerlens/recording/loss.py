@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -143,7 +143,7 @@ class PairSums:
         )
 
     def __add__(self, other: PairSums) -> PairSums:
-        return PairSums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return PairSums(*(a + b for a, b in zip(self._numbers(), other._numbers(), strict=True)))
 
     def beside(self, other: PairSums, share: float) -> PairSums:
         """Return the sums of two kinds of rows, the first of which are a share of all.
@@ -159,15 +159,19 @@ class PairSums:
                    PairSums())  # fmt: skip
 
     def _times(self, by: float) -> PairSums:
-        linear = astuple(self)[1:6]
-        squares = astuple(self)[6:]
+        linear = self._numbers()[1:6]
+        squares = self._numbers()[6:]
         return PairSums(
             self.blocks, *(by * one for one in linear), *(by * by * one for one in squares)
         )
 
+    def _numbers(self) -> tuple[float, ...]:
+        # dataclasses.astuple copies each number, layer by layer
+        return tuple(getattr(self, name) for name in self.__slots__)
+
     def as_json(self) -> list[float]:
         """Return the sums as a list of numbers."""
-        return list(astuple(self))
+        return list(self._numbers())
 
     @classmethod
     def of_json(cls, numbers: Sequence[Any]) -> Self:

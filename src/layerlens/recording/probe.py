@@ -201,7 +201,7 @@ class Probe:
         self._stack: ExitStack | None = None
         self._limit: int | None = None
         self._reached_limit = False
-        self._is_running = False
+        self._run_to_store: StoredRun | None = None
         self._capture = self._new_capture(self._new_record(previous=None))
         self._label_names: tuple[str, ...] | None = None
 
@@ -273,11 +273,16 @@ class Probe:
 
     def _go_on(self, store: Store) -> None:
         """Open the store, and take up the record that is in it."""
-        run = StoredRun(store, self._spec(), self._about(), self._ranks)
-        if not self._is_running:
+        run = self._run_to_store
+        if run is None:
+            run = self._stored_run(store)
             run.refuse_complete()
         record = run.begin(
-            self._limit, sketch=self._sketch, dtype=self._dtype, random_state=self._random_state
+            self._about(),
+            self._limit,
+            sketch=self._sketch,
+            dtype=self._dtype,
+            random_state=self._random_state,
         )
         places = {
             name: split_path(layer.info.output_path)[1] for name, layer in record.layers.items()
@@ -285,6 +290,10 @@ class Probe:
         self._capture.record = record
         self._capture.restore(places, record.skipped)
         record.skipped = self._capture.skipped
+
+    def _stored_run(self, store: Store) -> StoredRun:
+        # the spec hashes all weights: once a run
+        return StoredRun(store, self._spec(), self._ranks)
 
     @property
     def _stored(self) -> StoredRecord | None:
@@ -499,14 +508,14 @@ class Probe:
         total = limit if self._capture.text.counts_tokens else min(totals, default=None)
         self._limit, self._reached_limit = limit, False
         if self._store is not None:
-            there = StoredRun(self._store, self._spec(), self._about(), self._ranks)
-            if there.is_done(total, limit):
-                return open_store(there.folder.root)
+            run = self._stored_run(self._store)
+            if run.is_done(total, limit):
+                return open_store(run.folder.root)
+            self._run_to_store = run
         with ExitStack() as stack:
+            stack.callback(setattr, self, "_run_to_store", None)
             stack.enter_context(feeding.evaluation(self.model))
             stack.enter_context(torch.no_grad())
-            stack.callback(setattr, self, "_is_running", False)
-            self._is_running = True
             stack.enter_context(self)
             self._capture.stop_early = stop_early
             self._drive(batches, total, forward, stack.enter_context, progress=progress)

@@ -110,7 +110,7 @@ class StoredRun:
     ----------
     store : Store
         Where, and how.
-    spec, about : mapping
+    spec : mapping
         See `StoreWriter`.
     ranks : (int, int) or None
         Which rank this is, of how many.
@@ -120,7 +120,6 @@ class StoredRun:
         self,
         store: Store,
         spec: Mapping[str, Any],
-        about: Mapping[str, Any],
         ranks: tuple[int, int] | None = None,
     ) -> None:
         self._whole = Folder(store.path, sync=store.sync)
@@ -131,7 +130,6 @@ class StoredRun:
             spec = {**spec, "rank": ranks[0], "world_size": ranks[1]}
         self._buffer = int(store.buffer)
         self._spec = spec
-        self._about = about
 
     def there(self) -> Manifest | None:
         """Return the commit that is there already, if it is of the same recording.
@@ -184,9 +182,24 @@ class StoredRun:
             )
 
     def begin(
-        self, limit: int | None, *, sketch: str | int | None, dtype: str, random_state: int
+        self,
+        about: Mapping[str, Any],
+        limit: int | None,
+        *,
+        sketch: str | int | None,
+        dtype: str,
+        random_state: int,
     ) -> StoredRecord:
         """Lock the store and return the record to go on with.
+
+        Parameters
+        ----------
+        about : mapping
+            See `StoreWriter`.
+        limit : int or None
+            How many samples are asked for at most.
+        sketch, dtype, random_state
+            See `Recording`.
 
         Raises
         ------
@@ -205,7 +218,7 @@ class StoredRun:
         writer = StoreWriter(
             self.folder,
             spec=self._spec,
-            about=self._about,
+            about=about,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             limit=limit,
             buffer=self._buffer,

@@ -1,12 +1,13 @@
-"""CRC-32C (Castagnoli), the checksum of Zarr's ``crc32c`` codec, in NumPy.
+"""CRC-32C (Castagnoli), the checksum of Zarr's ``crc32c`` codec, in NumPy or as a compiled loop.
 
 A checksum is a chain from byte to byte, which Python would walk at a few megabytes a second. Here
 the bytes are cut into many short lanes of one length, and NumPy takes one step in all of them at
 once, eight bytes a step by tables of 16 bits [1]_. The lanes are joined in pairs: what the left one
 leaves is moved on by the right one's length of zeros, which is linear over GF(2), and so a table.
 
-`google-crc32c` does the same with the processor's own instruction, and is used where it is
-installed; the sums are equal.
+Where there are many bytes, a loop that takes 16 of them a step is compiled, six times as fast, and
+other threads go on meanwhile. `google-crc32c` does the same with the processor's own instruction,
+and is used where it is installed. The sums are all equal.
 
 References
 ----------
@@ -23,7 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["crc32c", "crc32c_numpy"]
+from layerlens.recording.compiling import compiled
+
+__all__ = ["crc32c", "crc32c_compiled", "crc32c_numpy"]
 
 _POLYNOMIAL = 0x82F63B78
 _LANE = 128
@@ -31,6 +34,9 @@ _LANE = 128
 
 _PIECE = 1 << 20
 """Bytes that are walked at once, so that the lanes and tables stay in the cache."""
+
+_WORTH_COMPILING = 1 << 25
+"""Bytes that NumPy walks before the loop is compiled, or loaded."""
 
 Words = npt.NDArray[np.uint32]
 
@@ -128,10 +134,71 @@ def crc32c_numpy(data: Any) -> int:
     whole = len(array) - len(array) % _LANE
     for start in range(0, whole, _PIECE):
         state = _walk(state, array[start : min(start + _PIECE, whole)])
+    return _finished(state, array[whole:])
+
+
+def _finished(state: int, rest: npt.NDArray[np.uint8]) -> int:
+    """Return the sum once the last few bytes are in it."""
     table = _byte_table()
-    for byte in array[whole:].tolist():
+    for byte in rest.tolist():
         state = (state >> 8) ^ int(table[(state ^ byte) & 0xFF])
     return state ^ 0xFFFFFFFF
+
+
+def _loop(state: np.uint32, words: Words, tables: Words) -> np.uint32:
+    """Return the sum after words of four bytes, four at a time."""
+    low = np.uint32(0xFF)
+    for place in range(0, len(words), 4):
+        found = np.uint32(0)
+        for number in range(4):
+            word = words[place + number]
+            if number == 0:
+                word ^= state
+            row = 15 - 4 * number
+            found ^= tables[row, word & low]
+            found ^= tables[row - 1, (word >> np.uint32(8)) & low]
+            found ^= tables[row - 2, (word >> np.uint32(16)) & low]
+            found ^= tables[row - 3, word >> np.uint32(24)]
+        state = found
+    return state
+
+
+@cache
+def _loop_tables() -> Words:
+    """Return what a byte leaves in the sum when 0 to 15 others have followed it."""
+    tables = [_byte_table()]
+    for _ in range(15):
+        tables.append(_after_one_byte(tables[-1], tables[0]))
+    return np.stack(tables)
+
+
+@cache
+def _compiled_loop() -> Callable[[np.uint32, Words, Words], int] | None:
+    return compiled(_loop)
+
+
+def crc32c_compiled(data: Any) -> int:
+    """Return the CRC-32C of bytes, by the compiled loop; by NumPy where there is none."""
+    loop = _compiled_loop()
+    if loop is None:
+        return crc32c_numpy(data)
+    array = np.frombuffer(memoryview(data).cast("B"), np.uint8)
+    whole = len(array) - len(array) % 16
+    words = np.require(array[:whole].view("<u4"), np.uint32, "A")
+    words.flags.writeable = False  # one kind of array, so that it is compiled once
+    state = int(loop(np.uint32(0xFFFFFFFF), words, _loop_tables()))
+    return _finished(state, array[whole:])
+
+
+class _CompiledLater:
+    """NumPy for the first bytes of a process, and the loop from when it is worth compiling."""
+
+    def __init__(self) -> None:
+        self._walked = 0
+
+    def __call__(self, data: Any) -> int:
+        self._walked += memoryview(data).nbytes
+        return (crc32c_compiled if self._walked > _WORTH_COMPILING else crc32c_numpy)(data)
 
 
 @cache
@@ -139,9 +206,9 @@ def _fastest() -> Callable[[Any], int]:
     try:
         from google_crc32c import implementation, value
     except ImportError:
-        return crc32c_numpy
+        return _CompiledLater()
     if implementation != "c":  # its pure Python is far slower than NumPy
-        return crc32c_numpy
+        return _CompiledLater()
 
     def crc(data: Any) -> int:
         array = np.frombuffer(memoryview(data).cast("B"), np.uint8)
