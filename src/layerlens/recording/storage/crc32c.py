@@ -173,7 +173,7 @@ def _loop_tables() -> Words:
 
 
 @cache
-def _compiled_loop() -> Callable[[np.uint32, Words, Words], int] | None:
+def _compiled_loop() -> Callable[[np.uint32, Words, Words], np.uint32] | None:
     return compiled(_loop)
 
 
