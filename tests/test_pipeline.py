@@ -30,6 +30,24 @@ def test_embed_takes_every_keyword_of_both():
         assert theirs - parameters <= {"self", "activations"}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"reducer": "tsnee"}, ll.PluginError),
+        ({"reducer": "pca", "perplexity": 30}, ll.ArgumentError),
+        ({"reducer": "pca", "n_components": 0}, ll.ArgumentError),
+        ({"reducer": "pca", "random_state": -1}, ll.ArgumentError),
+    ],
+)
+def test_a_wrong_reduction_is_noticed_before_the_model_runs(wrong, error):
+    calls = []
+    model = nn.Linear(6, 5)
+    model.register_forward_hook(lambda *args: calls.append(args))
+    with pytest.raises(error):
+        ll.embed(model, torch.zeros(40, 6), **wrong)
+    assert not calls
+
+
 def test_parameters_of_the_reducer_are_passed_on():
     model, x = nn.Linear(6, 5), torch.randn(40, 6)
     embeddings = ll.embed(model, x, reducer="tsne", perplexity=7)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from layerlens.embedding.reduce import reduce
+from layerlens.embedding.reduce import check_reduction, reduce
 from layerlens.recording.probe import Probe
 
 if TYPE_CHECKING:
@@ -85,6 +85,21 @@ def embed(
     >>> embeddings["1"].coordinates.shape
     (20, 2)
     """
+    reduction: dict[str, Any] = {
+        "n_components": n_components,
+        "align": align,
+        "supervised": supervised,
+        "metrics": metrics,
+        "keep_neighbors": keep_neighbors,
+        "max_samples": max_samples,
+        "in_blocks": in_blocks,
+        "n_seeds": n_seeds,
+        "n_jobs": n_jobs,
+        "progress": progress,
+        "random_state": random_state,
+    }
+    # what is wrong with it is said before the model runs for an hour
+    check_reduction(reducer, params, **reduction)
     probe = Probe(
         model,
         layers,
@@ -102,19 +117,4 @@ def embed(
     activations = probe.run(
         batches, progress=progress, limit=limit, forward=forward, stop_early=stop_early
     )
-    return reduce(
-        activations,
-        reducer,
-        n_components=n_components,
-        align=align,
-        supervised=supervised,
-        metrics=metrics,
-        keep_neighbors=keep_neighbors,
-        max_samples=max_samples,
-        in_blocks=in_blocks,
-        n_seeds=n_seeds,
-        n_jobs=n_jobs,
-        progress=progress,
-        random_state=random_state,
-        **params,
-    )
+    return reduce(activations, reducer, **reduction, **params)

@@ -26,7 +26,7 @@ from layerlens.errors import ArgumentError, PluginError
 from layerlens.progress import Progress
 from layerlens.records import LayerEmbedding
 
-__all__ = ["reduce"]
+__all__ = ["check_reduction", "reduce"]
 
 
 def _samples(name: str, value: Any) -> None:
@@ -160,7 +160,7 @@ def reduce(
     >>> pictures["relu"].coordinates.shape
     (100, 2)
     """
-    given = {
+    options: dict[str, Any] = {
         "n_components": n_components,
         "align": align,
         "supervised": supervised,
@@ -171,18 +171,9 @@ def reduce(
         "n_seeds": n_seeds,
         "progress": progress,
     }
-    _options.check(_OPTIONS, given)
-    if random_state is not None and (
-        isinstance(random_state, bool)
-        or not isinstance(random_state, int | np.integer)
-        or not 0 <= random_state < 2**32
-    ):
-        raise ArgumentError(
-            f"random_state is an int from 0 to 2**32 - 1, or None, got {random_state!r}"
-        )
+    make = check_reduction(reducer, params, random_state=random_state, n_jobs=n_jobs, **options)
     clouds = layer_clouds(activations, layers)
     common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
-    make = ReducerMaker(reducer, common, params)
     whole = clouds
     if in_blocks is not True or max_samples != "auto":
         clouds = _part(clouds, make, max_samples, random_state or 0)
@@ -237,6 +228,32 @@ def reduce(
                 for part, every, cloud in zip(finished, whole, clouds, strict=True)
             ]
     return Embeddings(finished)
+
+
+def check_reduction(
+    reducer: Any,
+    params: Mapping[str, Any],
+    *,
+    n_components: int,
+    random_state: int | None,
+    n_jobs: int | None,
+    **options: Any,
+) -> ReducerMaker:
+    """Return what makes the reducer, once all that can be known without layers is right.
+
+    Parameters and errors are those of `reduce`.
+    """
+    _options.check(_OPTIONS, {"n_components": n_components, **options})
+    if random_state is not None and (
+        isinstance(random_state, bool)
+        or not isinstance(random_state, int | np.integer)
+        or not 0 <= random_state < 2**32
+    ):
+        raise ArgumentError(
+            f"random_state is an int from 0 to 2**32 - 1, or None, got {random_state!r}"
+        )
+    common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
+    return ReducerMaker(reducer, common, params)
 
 
 def _part(
