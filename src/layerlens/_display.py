@@ -54,12 +54,7 @@ def some(count: int, most: int = MOST_ROWS) -> list[int | None]:
 def summary(title: str, facts: Iterable[str], *parts: str) -> Html:
     """Return a heading, facts of it in one line, and what comes below.
 
-    Parameters
-    ----------
-    title : str
-    facts : iterable of str
-    *parts : str
-        What comes below: `Html`, or text, which becomes a small line and is not cut.
+    `parts`: what comes below: `Html`, or text, which becomes a small line and is not cut.
     """
     said = " \N{MIDDLE DOT} ".join(escaped(fact) for fact in facts)
     below = "".join(
@@ -79,14 +74,7 @@ def table(
 ) -> Html:
     """Return a table.
 
-    Parameters
-    ----------
-    head : sequence of str
-        Names of the columns.
-    rows : sequence of sequence of str, or of None
-        Cells as text or `Html`; None for rows that are left out.
-    numbers : sequence of int
-        Columns that are set from the right.
+    `rows`: cells as text or `Html`; None for rows that are left out.
     """
 
     def line(cells: Sequence[str], tag: str, more: str = "") -> str:
@@ -110,16 +98,8 @@ def table(
 def tile(png: bytes | None, alt: str, size: tuple[int, int], *captions: str) -> Html:
     """Return one small picture with lines below it.
 
-    Parameters
-    ----------
-    png : bytes or None
-        The picture; None for an empty frame.
-    alt : str
-        What it shows.
-    size : tuple of int
-        Width and height in pixels of the screen.
-    *captions : str
-        Lines below it.
+    `png`: the picture; None for an empty frame.
+    `size`: width and height in pixels of the screen.
     """
     width, height = size
     frame = f"width:{width}px;height:{height}px;border:1px solid rgba(128,128,128,.45)"

@@ -14,12 +14,7 @@ __all__ = ["refuse_masked"]
 def refuse_masked(what: str, values: Any) -> None:
     """Refuse an array of `numpy.ma` that has masked values.
 
-    Parameters
-    ----------
-    what : str
-        What the error calls it.
-    values : object
-        Anything; what is no masked array, or masks nothing, is let through.
+    `values`: anything; what is no masked array, or masks nothing, is let through.
 
     Raises
     ------

@@ -40,16 +40,10 @@ _NO_NUMBER = (0x8A, 0x84, 0x6A)
 def encode_png(image: Array, palette: Array | None = None) -> bytes:
     """Return an image as a PNG file.
 
-    Parameters
-    ----------
-    image : ndarray of shape (height, width, 1 or 3), uint8
-    palette : ndarray of shape (n_colors, 3), uint8, optional
-        Of an image with one sample a pixel: the colours that the samples are the numbers of.
-
-    Returns
-    -------
-    bytes
-        The file: eight bits a sample, not interlaced. The same image gives the same bytes.
+    `image`: (height, width, 1 or 3), uint8.
+    `palette`: (n_colors, 3), uint8. Of an image with one sample a pixel: the colours that the
+    samples are the numbers of.
+    Returned: the file: eight bits a sample, not interlaced. The same image gives the same bytes.
 
     References
     ----------
@@ -87,19 +81,11 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def sprite(thumbnails: Array, most: int) -> tuple[Array, tuple[int, int]]:
     """Lay thumbnails out row by row in one square image.
 
-    Parameters
-    ----------
-    thumbnails : ndarray of shape (n, height, width, 1 or 3), uint8
-    most : int
-        The most pixels that the image may have along a side. Thumbnails that are too many for it
-        are thinned to every second pixel, every third, and so on.
-
-    Returns
-    -------
-    image : ndarray of shape (side * h, side * w, 1 or 3), uint8
-        `side` is the square root of `n`, rounded up; the places left over are black.
-    size : tuple of int
-        Height h and width w of one thumbnail in it.
+    `thumbnails`: (n, height, width, 1 or 3), uint8.
+    `most`: the most pixels that the image may have along a side. Thumbnails that are too many for
+    it are thinned to every second pixel, every third, and so on.
+    Returned `image`: (side * h, side * w, 1 or 3), uint8. `side` is the square root of `n`, rounded
+    up; the places left over are black.
     """
     n = len(thumbnails)
     side = max(1, math.isqrt(max(n, 1) - 1) + 1)
@@ -115,15 +101,10 @@ def sprite(thumbnails: Array, most: int) -> tuple[Array, tuple[int, int]]:
 def as_image(values: Array) -> Array:
     """Return one input as something to look at.
 
-    Parameters
-    ----------
-    values : ndarray of shape (C, ...)
-        One or three channels, two axes of places (of three, the middle plane; of one, a line).
-
-    Returns
-    -------
-    ndarray of shape (H, W, 3), from 0 to 1
-        Scaled from its own minimum and maximum; of channels other than three, the mean.
+    `values`: (C, ...). One or three channels, two axes of places (of three, the middle plane; of
+    one, a line).
+    Returned: (H, W, 3), from 0 to 1. Scaled from its own minimum and maximum; of channels other
+    than three, the mean.
     """
     image = np.nan_to_num(values.astype(np.float32))
     if image.ndim == 2:
@@ -139,17 +120,8 @@ def as_image(values: Array) -> Array:
 def seen_in(values: Array, box: Any | None) -> Array:
     """Return an input as a picture; of a volume, the plane that varies most in the box.
 
-    Parameters
-    ----------
-    values : ndarray of shape (C, ...)
-        The input.
-    box : Box or None
-        What of it a place sees.
-
-    Returns
-    -------
-    ndarray of shape (H, W, 3)
-        As `as_image` does.
+    `values`: (C, ...). The input.
+    Returned: (H, W, 3). As `as_image` does.
     """
     if values.ndim == 4:
         start = 0 if box is None else box.start[0]
@@ -179,14 +151,7 @@ def plane_of(values: Array) -> Array:
 def shrunk(values: Array, most: int) -> Array:
     """Return an array with at most so many rows and columns, by the means of blocks.
 
-    Parameters
-    ----------
-    values : ndarray of shape (rows, columns, ...)
-    most : int
-
-    Returns
-    -------
-    ndarray, float32
+    `values`: (rows, columns, ...).
     """
     values = values.astype(np.float32)
     for axis in (0, 1):
@@ -214,11 +179,7 @@ _RAMP = _ramp()
 def map_pixels(values: Array, most: float) -> bytes:
     """Return a map as a PNG file: white is zero, red is above and blue below.
 
-    Parameters
-    ----------
-    values : ndarray of shape (rows, columns)
-    most : float
-        The magnitude that gets the full colour.
+    `values`: (rows, columns).
     """
     with np.errstate(invalid="ignore"):
         level = np.clip(values.astype(np.float32) / (most or 1.0), -1, 1) * 127 + 128

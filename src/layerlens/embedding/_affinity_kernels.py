@@ -21,15 +21,8 @@ def conditional_affinities(squared, perplexity, affinities, start, stop):
     Bisection of the precision, as in [1]_, started from the mean of the row's squared distances.
     A row whose neighbours are all at one distance has no scale, and gives each the same share.
 
-    Parameters
-    ----------
-    squared : ndarray of shape (n_samples, k), float32
-        Squared distances to the nearest neighbours, nearest first.
-    perplexity : float
-    affinities : ndarray of shape (n_samples, k), float32
-        Filled in place.
-    start, stop : int
-        Which rows.
+    `squared`: (n_samples, k), float32. Squared distances to the nearest neighbours, nearest first.
+    `affinities`: (n_samples, k), float32. Filled in place.
 
     References
     ----------
@@ -77,17 +70,11 @@ def conditional_affinities(squared, perplexity, affinities, start, stop):
 def symmetric_affinities(indices, conditional):
     """Return ``(p(j | i) + p(i | j)) / 2n`` as compressed sparse rows.
 
-    Parameters
-    ----------
-    indices : ndarray of shape (n_samples, k), int32
-    conditional : ndarray of shape (n_samples, k), float32
-
-    Returns
-    -------
-    pointers : ndarray of shape (n_samples + 1,), int64
-    columns : ndarray of shape (n_entries,), uint32
-    values : ndarray of shape (n_entries,), float32
-        Of sum 1.
+    `indices`: (n_samples, k), int32.
+    `conditional`: (n_samples, k), float32.
+    Returned `pointers`: (n_samples + 1,), int64.
+    Returned `columns`: (n_entries,), uint32.
+    Returned `values`: (n_entries,), float32. Of sum 1.
     """
     n, k = indices.shape
     # the transpose first: who names i as a neighbour, and how much

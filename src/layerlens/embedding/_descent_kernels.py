@@ -120,25 +120,13 @@ def descend(
     The update is van der Maaten's: momentum and a gain for each coordinate. To the gradient is
     added ``2 w (y - anchor)`` for the layer before and the layer behind, where there are any.
 
-    Parameters
-    ----------
-    points, velocity, gain : ndarrays of shape (2 or 3, n_samples), float32
-        The picture and the optimiser's memory; changed in place.
-    order : ndarray of shape (n_samples,), int32
-        Tree order of the samples; changed in place.
-    pointers, columns, values
-        Joint probabilities, compressed sparse rows.
-    depth, begin, end, theta2
-        The tree, see `repulsion`.
-    first : int
-        Number of the first step; the tree is sorted anew every ten steps.
-    steps : int
-    exaggeration, rate, momentum, longest : float32
-        `longest` bounds the length of a step.
-    above, below : ndarray of shape (2 or 3, n_samples), float32
-        The neighbouring layers' pictures.
-    w_above, w_below : ndarray of shape (n_samples,), float32
-        How much each point is held; of length 0 where there is no such layer.
+    `points`, `velocity`, `gain`: (2 or 3, n_samples), float32. The picture and the optimiser's
+    memory; changed in place.
+    `order`: (n_samples,), int32. Tree order of the samples; changed in place.
+    `first`: number of the first step; the tree is sorted anew every ten steps.
+    `above`, `below`: (2 or 3, n_samples), float32. The neighbouring layers' pictures.
+    `w_above`, `w_below`: (n_samples,), float32. How much each point is held; of length 0 where
+    there is no such layer.
     """
     n_components, n = points.shape
     sorted_points = np.empty((n_components, n), np.float32)

@@ -44,19 +44,11 @@ def offer_block(gram, norms, first_row, first_column, values, indices, start, st
     for a constant of the row. The minima of groups of sixteen columns are taken first, by SIMD,
     so that few values meet the heap.
 
-    Parameters
-    ----------
-    gram : ndarray of shape (n_rows, n_columns), float32
-    norms : ndarray of shape (n_columns,), float32
-        Squared norms of the columns' points.
-    first_row, first_column : int
-        Where the block lies in the whole matrix.
-    values, indices : ndarrays of shape (n_samples, k), float32 and int32
-        Heaps, the largest first; changed in place.
-    start, stop : int
-        Which rows of the block to do.
-    minima : ndarray of shape (n_columns // 16 + 1,), float32
-        Work space.
+    `gram`: (n_rows, n_columns), float32.
+    `norms`: (n_columns,), float32. Squared norms of the columns' points.
+    `values`, `indices`: (n_samples, k), float32 and int32. Heaps, the largest first; changed in
+    place.
+    `minima`: (n_columns // 16 + 1,), float32. Work space.
     """
     n_columns = gram.shape[1]
     groups = n_columns // _GROUP

@@ -17,12 +17,9 @@ def count_below(rows, thresholds, counts):
     Fifteen passes by SIMD over a row that lies in the cache take a tenth of the time that
     sorting it does.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_columns), float32
-    thresholds : ndarray of shape (n_rows, k), float32
-    counts : ndarray of shape (n_rows, k), int32
-        Filled in place.
+    `rows`: (n_rows, n_columns), float32.
+    `thresholds`: (n_rows, k), float32.
+    `counts`: (n_rows, k), int32. Filled in place.
     """
     for i in range(rows.shape[0]):
         row = rows[i]

@@ -59,16 +59,10 @@ def _partition(order, key, start, stop, middle):
 def sort_into_leaves(depth, begin, end, points, order):
     """Order the points so that each node's are together: halves along the longer side.
 
-    Parameters
-    ----------
-    depth : int
-        Levels below the root.
-    begin, end : ndarrays of shape (2 ** (depth + 1),), int32
-        Which places in the order each node has; the root is node 1, the children of ``i`` are
-        ``2 i`` and ``2 i + 1``.
-    points : ndarray of shape (n_components, n_samples), float32
-    order : ndarray of shape (n_samples,), int32
-        Permutation of the samples; changed in place.
+    `begin`, `end`: (2 ** (depth + 1),), int32. Which places in the order each node has; the root is
+    node 1, the children of ``i`` are ``2 i`` and ``2 i + 1``.
+    `points`: (n_components, n_samples), float32.
+    `order`: (n_samples,), int32. Permutation of the samples; changed in place.
     """
     for node in range(1, 1 << depth):
         widest = np.float32(-1)
@@ -198,21 +192,10 @@ def _sum_in_space(x, y, u, xs, ys, us, mass, n):
 def repulsion(theta2, depth, begin, end, points, force):
     """Sum ``q`` and ``q^2 (y_i - y_j)`` over all pairs, ``q = 1 / (1 + |y_i - y_j|^2)``.
 
-    Parameters
-    ----------
-    theta2 : float32
-        Squared opening angle; below zero the sums are exact.
-    depth, begin, end
-        The tree's layout, see `sort_into_leaves`.
-    points : ndarray of shape (2 or 3, n_samples), float32
-        In tree order.
-    force : ndarray of shape (2 or 3, n_samples), float32
-        Filled in place: the sum of ``q^2 (y_i - y_j)`` over j.
-
-    Returns
-    -------
-    float64
-        The sum of ``q`` over all ordered pairs of different points.
+    `theta2`: squared opening angle; below zero the sums are exact.
+    `points`: (2 or 3, n_samples), float32. In tree order.
+    `force`: (2 or 3, n_samples), float32. Filled in place: the sum of ``q^2 (y_i - y_j)`` over j.
+    Returned: the sum of ``q`` over all ordered pairs of different points.
     """
     n_components, n = points.shape
     nodes = len(begin)

@@ -19,13 +19,9 @@ Array = npt.NDArray[Any]
 class Affinities:
     """Joint probabilities as compressed sparse rows; symmetric, of sum 1.
 
-    Parameters
-    ----------
-    pointers : ndarray of shape (n_samples + 1,), int64
-    columns : ndarray of shape (n_entries,), uint32
-    values : ndarray of shape (n_entries,), float32
-    perplexity : float
-        What the rows were made to.
+    `pointers`: (n_samples + 1,), int64.
+    `columns`: (n_entries,), uint32.
+    `values`: (n_entries,), float32.
     """
 
     pointers: Array
@@ -45,13 +41,9 @@ class Affinities:
 def affinities(neighbors: Neighbors, perplexity: float) -> Affinities:
     """Make the joint probabilities ``(p(j | i) + p(i | j)) / 2n`` over nearest neighbours.
 
-    Parameters
-    ----------
-    neighbors : Neighbors
-        Twice the perplexity of them are enough: three times as many, as is usual, change the
-        divergence of the final picture by less than half a percent.
-    perplexity : float
-        Cut to nine tenths of the neighbours, above which no row could reach it.
+    `neighbors`: twice the perplexity of them are enough: three times as many, as is usual, change
+    the divergence of the final picture by less than half a percent.
+    `perplexity`: cut to nine tenths of the neighbours, above which no row could reach it.
     """
     from layerlens.embedding import _affinity_kernels as kernels
 
@@ -67,12 +59,8 @@ def affinities(neighbors: Neighbors, perplexity: float) -> Affinities:
 def divergence(joint: Affinities, picture: Array, normalizer: float) -> float:
     """Return the Kullback-Leibler divergence of a picture from the joint probabilities.
 
-    Parameters
-    ----------
-    joint : Affinities
-    picture : ndarray of shape (n_samples, n_components)
-    normalizer : float
-        Sum of ``1 / (1 + |y_i - y_j|^2)`` over all ordered pairs.
+    `picture`: (n_samples, n_components).
+    `normalizer`: sum of ``1 / (1 + |y_i - y_j|^2)`` over all ordered pairs.
     """
     picture = picture.astype(np.float64)
     apart = picture[joint.rows] - picture[joint.columns]

@@ -18,13 +18,9 @@ Array = npt.NDArray[np.floating]
 class Similarity:
     """A shift, a rotation or reflection, and one scale: ``(x - source) @ turn * scale + target``.
 
-    Parameters
-    ----------
-    source, target : ndarray of shape (n_components,)
-        Centre of the picture that is moved and of the one that it is laid on.
-    turn : ndarray of shape (n_components, n_components)
-        Orthogonal.
-    scale : float
+    `source`, `target`: (n_components,). Centre of the picture that is moved and of the one that it
+    is laid on.
+    `turn`: (n_components, n_components). Orthogonal.
     """
 
     source: Array
@@ -53,15 +49,8 @@ def procrustes(moving: Array, fixed: Array) -> Similarity:
     picture the same size, so that a distance on the page means the same in all of them, and
     makes the transform symmetric: from B to A is the inverse of from A to B.
 
-    Parameters
-    ----------
-    moving, fixed : ndarray of shape (n_samples, n_components)
-        The same samples in the same order.
-
-    Returns
-    -------
-    Similarity
-        Of scale 1 and without a turn where either picture is a dot.
+    `moving`, `fixed`: (n_samples, n_components). The same samples in the same order.
+    Returned: of scale 1 and without a turn where either picture is a dot.
 
     Raises
     ------
@@ -111,15 +100,7 @@ def motion(moving: Array, fixed: Array) -> float:
     0 where the pictures are the same; about 1.25 where two round clouds have nothing in common
     (the mean distance of two independent points of a plane Gaussian of RMS radius 1).
 
-    Parameters
-    ----------
-    moving, fixed : ndarray of shape (n_samples, n_components)
-        The same samples in the same order.
-
-    Returns
-    -------
-    float
-        NaN where one of the pictures is a dot.
+    `moving`, `fixed`: (n_samples, n_components). The same samples in the same order.
     """
     radius = rms_radius(fixed)
     if radius == 0 or rms_radius(moving) == 0:

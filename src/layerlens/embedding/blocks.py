@@ -32,15 +32,7 @@ def in_blocks(
 ) -> frozenset[str]:
     """Return the names of the layers that are drawn in blocks.
 
-    Parameters
-    ----------
-    clouds : sequence of LayerCloud
-    reducer : object
-        Made, and not fitted.
-    name : str
-        What the caller calls it.
-    asked : bool or "auto"
-        ``"auto"``: those that lie on disk and take more than 1 GiB as float32.
+    `asked`: ``"auto"``: those that lie on disk and take more than 1 GiB as float32.
 
     Raises
     ------
@@ -69,11 +61,7 @@ def _is_large(cloud: LayerCloud) -> bool:
 def row_blocks(source: Any) -> Iterator[tuple[int, Array]]:
     """Read an array-like from the front to the end, a bounded number of bytes at a time.
 
-    Yields
-    ------
-    start : int
-        Number of the first row.
-    rows : ndarray of shape (n_rows, n_features)
+    `rows`: (n_rows, n_features).
     """
     n, width = (int(length) for length in source.shape)
     size = _rows_in(width, 1)
@@ -149,21 +137,9 @@ def draw_in_blocks(
 ) -> tuple[Array, Array | None, str]:
     """Let a reducer learn a layer from blocks of rows, and place all rows block by block.
 
-    Parameters
-    ----------
-    reducer : SupportsPartialFit
-    cloud : LayerCloud
-    targets : ndarray of shape (n_rows,) or None
-        What it is told of each row, as ``y`` of its ``partial_fit``.
-    random_state : int
-        Seed of the order of the blocks.
-
-    Returns
-    -------
-    coordinates : ndarray of shape (n_rows, n_components)
-    labels : ndarray of shape (n_rows,) or None
-        Clusters, where the reducer has a ``predict`` and ``labels_``.
-    note : str
+    `targets`: (n_rows,). What it is told of each row, as ``y`` of its ``partial_fit``.
+    Returned `coordinates`: (n_rows, n_components).
+    Returned `labels`: (n_rows,). Clusters, where the reducer has a ``predict`` and ``labels_``.
     """
     count = 0
     for numbers in mixed_blocks(cloud, np.random.default_rng(random_state)):

@@ -34,16 +34,9 @@ _LARGEST_SQUARE = float(np.finfo(np.float32).max) / 8
 class LayerCloud:
     """The rows of one layer, read when they are asked for.
 
-    Parameters
-    ----------
-    name : str
-    source : array-like of shape (n_rows, n_features)
-        As the caller gave it.
-    run : RunInfo
-    rows : ndarray of shape (n_rows,), integers, or None
-        Which samples of the run the rows are; None for all of them.
-    cache : dict
-        Where derived things, such as neighbours, are kept with the layer.
+    `source`: (n_rows, n_features). As the caller gave it.
+    `rows`: (n_rows,), integers. Which samples of the run the rows are; None for all of them.
+    `cache`: where derived things, such as neighbours, are kept with the layer.
     """
 
     name: str
@@ -157,12 +150,8 @@ def layer_clouds(
 ) -> list[LayerCloud]:
     """Check what reduce() was given and return one cloud a layer, in order.
 
-    Parameters
-    ----------
-    activations : mapping of str to array-like of shape (n_samples, n_features)
-        An `Activations`, or any mapping.
-    layers : str, or iterable of str, or None
-        Names or globs; None for all layers.
+    `activations`: each (n_samples, n_features). An `Activations`, or any mapping.
+    `layers`: names or globs; None for all layers.
 
     Raises
     ------

@@ -38,17 +38,9 @@ def consensus_start(views: Iterable[Matrix], n_components: int, *, random_state:
     too small to hold anything. (Starting a layer from the finished picture before it was
     measured: divergence up to 55 % higher, and a shuffled layer that stays where it was.)
 
-    Parameters
-    ----------
-    views : iterable of ndarrays of shape (n_samples, any), float32
-        See `consensus_view`.
-    n_components : int
-    random_state : int, RandomState or None
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_components), float32
-        The first axis at standard deviation 1e-4, and a jitter of 5 % of that by the seed.
+    `views`: each (n_samples, any), float32. See `consensus_view`.
+    Returned: (n_samples, n_components), float32. The first axis at standard deviation 1e-4, and a
+    jitter of 5 % of that by the seed.
     """
     together = np.concatenate(list(views), axis=1)
     axes = principal_axes(together, n_components)

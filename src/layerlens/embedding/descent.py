@@ -29,18 +29,8 @@ _NOTHING = np.empty(0, np.float32)
 class Phase:
     """A stretch of the optimisation.
 
-    Parameters
-    ----------
-    steps : int
-    exaggeration : float
-        By how much the attraction is multiplied.
-    momentum : float
-    rate : float
-        Learning rate over the number of points; divided by the exaggeration besides.
-    coupling : float
-        How strongly neighbouring layers hold each other.
-    power : int
-        A point is held by the share of its neighbours that both layers have, to this power.
+    `rate`: learning rate over the number of points; divided by the exaggeration besides.
+    `power`: a point is held by the share of its neighbours that both layers have, to this power.
     """
 
     steps: int
@@ -55,10 +45,8 @@ class Phase:
 class Anchor:
     """Where a neighbouring layer has the points, and how much each is held there.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n_components, n_samples), float32
-    weights : ndarray of shape (n_samples,), float32
+    `points`: (n_components, n_samples), float32.
+    `weights`: (n_samples,), float32.
     """
 
     points: Matrix
@@ -68,14 +56,8 @@ class Anchor:
 class Descent:
     """The picture of one layer, its memory and its tree.
 
-    Parameters
-    ----------
-    joint : Affinities
-    start : ndarray of shape (n_samples, n_components), float32
-        One to three dimensions. One is done as two with nothing in the second, which no force
-        ever fills.
-    theta : float
-        Opening angle of the treecode.
+    `start`: (n_samples, n_components), float32. One to three dimensions. One is done as two with
+    nothing in the second, which no force ever fills.
     """
 
     def __init__(self, joint: Affinities, start: Matrix, theta: float) -> None:

@@ -24,9 +24,7 @@ def cancels(squared: Matrix, norms: Matrix) -> npt.NDArray[np.bool_]:
 class DistanceRows:
     """Squared distances from chosen rows of a cloud to all of them, by the Gram matrix.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
+    `X`: (n_samples, n_features), float32.
     """
 
     def __init__(self, X: Matrix) -> None:

@@ -58,24 +58,13 @@ class Picture:
 class Drawer:
     """Draws layers with reducers of one kind.
 
-    Parameters
-    ----------
-    make : ReducerMaker
-    align : bool or "procrustes"
-        True: all layers in one series where the reducer can, else each from the one before
-        where it can. Otherwise each on its own.
-    n_neighbors : int
-        How many neighbours to search for, where the reducer wants fewer: whoever asks for them
-        later finds them with the layer.
-    targets : ndarray of shape (n_samples,), or None
-        What the reducer is told of each sample of the run, as its ``y``.
-    n_jobs : int or None
-        How many layers are drawn side by side by joblib, where none needs another's picture;
-        None for as many as `joblib.parallel_config` says, which is one without it.
-    in_blocks : collection of str
-        Layers whose rows the reducer gets block by block.
-    random_state : int
-        Seed of the order of the blocks.
+    `align`: True: all layers in one series where the reducer can, else each from the one before
+    where it can. Otherwise each on its own.
+    `n_neighbors`: how many neighbours to search for, where the reducer wants fewer: whoever asks
+    for them later finds them with the layer.
+    `targets`: (n_samples,). What the reducer is told of each sample of the run, as its ``y``.
+    `n_jobs`: how many layers are drawn side by side by joblib, where none needs another's picture;
+    None for as many as `joblib.parallel_config` says, which is one without it.
     """
 
     def __init__(

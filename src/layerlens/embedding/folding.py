@@ -19,18 +19,10 @@ def fold(X: Matrix, width: int, *, random_state: int = 0) -> Matrix:
     the segments are added up: a CountSketch [1]_ whose bucket is the place in the segment, so
     that the buckets are equally full and memory is read in order.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-    width : int
-        Rows that are no wider are returned as they are, not copied.
-    random_state : int
-        Seed of the signs.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, width or a little less), float32
-        The width is such that the segments are nearly of one length.
+    `X`: (n_samples, n_features), float32.
+    `width`: rows that are no wider are returned as they are, not copied.
+    Returned: (n_samples, width or a little less), float32. The width is such that the segments are
+    nearly of one length.
 
     References
     ----------

@@ -29,12 +29,8 @@ class ForeignNeighbors:
     Exactly is by blocks of the Gram matrix in single precision, with distances taken anew from
     the differences; others for which single precision is too coarse are asked again in double.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_features), float32
-        Up to 25,000 are searched exactly.
-    k : int
-        How many, at most ``n_rows``.
+    `rows`: (n_rows, n_features), float32. Up to 25,000 are searched exactly.
+    `k`: how many, at most ``n_rows``.
     """
 
     def __init__(self, rows: Matrix, k: int) -> None:

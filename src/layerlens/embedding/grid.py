@@ -19,12 +19,7 @@ __all__ = ["Grid", "Place"]
 class Place:
     """Where a picture of a series is.
 
-    Parameters
-    ----------
-    step : int or None
-        Of the training run; None where the series has depth alone.
-    layer : str
-        Name of the layer, without the step.
+    `step`: of the training run; None where the series has depth alone.
     """
 
     step: int | None
@@ -34,10 +29,7 @@ class Place:
 class Grid:
     """Which pictures of a series are next to each other.
 
-    Parameters
-    ----------
-    clouds : sequence of LayerCloud
-        In the order of the series: all layers of a step, then those of the next.
+    `clouds`: in the order of the series: all layers of a step, then those of the next.
     """
 
     def __init__(self, clouds: Sequence[LayerCloud]) -> None:

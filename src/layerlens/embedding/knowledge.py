@@ -27,14 +27,9 @@ _RECALL_QUERIES = 64
 class LayerFacts:
     """What is known of a layer, and what is kept to compare the next layer with it.
 
-    Parameters
-    ----------
-    metrics : dict of str to float
-    nearest : ndarray of shape (n_samples, at most 15), int32
-        Nearest neighbours.
-    gram : ndarray of shape (m, m), float64, or None
-        Inner products of m samples, without diagonal, centred for the unbiased CKA; None for a
-        dot.
+    `nearest`: (n_samples, at most 15), int32. Nearest neighbours.
+    `gram`: (m, m), float64. Inner products of m samples, without diagonal, centred for the unbiased
+    CKA; None for a dot.
     """
 
     metrics: dict[str, float]
@@ -61,25 +56,14 @@ def layer_facts(
 ) -> LayerFacts:
     """Learn what there is to know of a layer.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-        The layer as it was given.
-    rows : ndarray of shape (n_samples, width), float32
-        X, or the sketch of it that neighbours were searched in.
-    native : Neighbors
-    labels : ndarray of shape (n_samples,), or None
-    loss : SketchLoss or None
-        What the layer lost when it was recorded, where it was sketched then.
-    random_state : int
-
-    Returns
-    -------
-    LayerFacts
-        ``intrinsic_dimension``; ``neighbor_recall_sketch`` and what else is known of the sketch
-        that the layer was recorded by; ``neighbor_recall_search`` where neighbours were searched
-        in a sketch of what was recorded, or not exactly; with labels ``knn_accuracy_native`` and
-        ``knn_purity_native``.
+    `X`: (n_samples, n_features), float32. The layer as it was given.
+    `rows`: (n_samples, width), float32. X, or the sketch of it that neighbours were searched in.
+    `labels`: (n_samples,).
+    `loss`: what the layer lost when it was recorded, where it was sketched then.
+    Returned: ``intrinsic_dimension``; ``neighbor_recall_sketch`` and what else is known of the
+    sketch that the layer was recorded by; ``neighbor_recall_search`` where neighbours were searched
+    in a sketch of what was recorded, or not exactly; with labels ``knn_accuracy_native`` and
+    ``knn_purity_native``.
     """
     nearest = native.indices[:, :K_RECALL]
     metrics: dict[str, float] = {}
@@ -110,14 +94,7 @@ def intrinsic_dimension(native: Neighbors) -> float | None:
     the slope of ``-log(1 - F)`` over ``log r`` through the origin, the largest tenth of the
     ratios left out. It is the dimension at the scale of nearest neighbours.
 
-    Parameters
-    ----------
-    native : Neighbors
-
-    Returns
-    -------
-    float or None
-        None with fewer than ten samples that have two different neighbours.
+    Returned: None with fewer than ten samples that have two different neighbours.
 
     References
     ----------
@@ -144,12 +121,7 @@ def search_recall(X: Matrix, found: Neighbors, *, random_state: int = 0) -> floa
 
     What an approximate search, or one in a sketch of the rows, has cost.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-        The layer as it was given.
-    found : Neighbors
-    random_state : int
+    `X`: (n_samples, n_features), float32. The layer as it was given.
     """
     n = len(X)
     draw = np.random.default_rng(random_state)
@@ -168,10 +140,7 @@ def linear_cka(X: Matrix, Y: Matrix) -> float:
     1 where one layer is the other but for rotation and scale; 0 in expectation where they have
     nothing in common.
 
-    Parameters
-    ----------
-    X, Y : ndarrays of shape (n_samples, any), float32
-        The same samples, at least four.
+    `X`, `Y`: (n_samples, any), float32. The same samples, at least four.
 
     References
     ----------

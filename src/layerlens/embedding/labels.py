@@ -22,16 +22,9 @@ def label_accuracy(labels: Array, neighbors: Indices) -> float | None:
     Of classes with as many votes the first in order wins, as in scikit-learn. Samples whose
     label is not known are neither asked nor vote.
 
-    Parameters
-    ----------
-    labels : ndarray of shape (n_samples,), integers, bools or strings
-        -1 and ``""`` stand for unknown.
-    neighbors : ndarray of shape (n_samples, k), int32
-
-    Returns
-    -------
-    float or None
-        None where labels are not classes (floats), or there are fewer than two classes.
+    `labels`: (n_samples,), integers, bools or strings. -1 and ``""`` stand for unknown.
+    `neighbors`: (n_samples, k), int32.
+    Returned: None where labels are not classes (floats), or there are fewer than two classes.
     """
     if not _are_classes(labels):
         return None
@@ -49,16 +42,9 @@ def label_accuracy(labels: Array, neighbors: Indices) -> float | None:
 def label_purity(labels: Array, neighbors: Indices) -> float | None:
     """Share of a sample's neighbours that have its label, in the mean over samples.
 
-    Parameters
-    ----------
-    labels : ndarray of shape (n_samples,), integers, bools or strings
-        -1 and ``""`` stand for unknown.
-    neighbors : ndarray of shape (n_samples, k), int32
-
-    Returns
-    -------
-    float or None
-        None where labels are not classes (floats), or there are fewer than two classes.
+    `labels`: (n_samples,), integers, bools or strings. -1 and ``""`` stand for unknown.
+    `neighbors`: (n_samples, k), int32.
+    Returned: None where labels are not classes (floats), or there are fewer than two classes.
     """
     if not _are_classes(labels):
         return None
@@ -72,16 +58,9 @@ def label_purity(labels: Array, neighbors: Indices) -> float | None:
 def label_targets(labels: Array) -> Array:
     """Return labels as what a reducer is told: class numbers, or values.
 
-    Parameters
-    ----------
-    labels : ndarray of shape (n_samples,), integers, bools, strings or floats
-        -1 and ``""`` stand for unknown.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), int64 or float64
-        Integers and floats as they are; strings as numbers of the classes in order, from 0, with
-        -1 for unknown.
+    `labels`: (n_samples,), integers, bools, strings or floats. -1 and ``""`` stand for unknown.
+    Returned: (n_samples,), int64 or float64. Integers and floats as they are; strings as numbers of
+    the classes in order, from 0, with -1 for unknown.
     """
     if labels.dtype.kind == "f":
         return labels.astype(np.float64)

@@ -24,17 +24,11 @@ DEFAULT_COMPONENTS = 2
 class ReducerMaker:
     """Makes reducers of one kind.
 
-    Parameters
-    ----------
-    reducer : str, Reducer or class
-        A registered name; a class or factory; or a reducer, which is taken as it is configured
-        and cloned for each layer.
-    common : mapping
-        ``n_components``, ``random_state`` and ``n_jobs``: passed to the constructor where it
-        takes them. A ready reducer keeps its own; an ``n_components`` that was asked for, which
-        a value other than the default tells, must be its own too.
-    params : mapping
-        Further parameters, passed as they are.
+    `reducer`: a registered name; a class or factory; or a reducer, which is taken as it is
+    configured and cloned for each layer.
+    `common`: ``n_components``, ``random_state`` and ``n_jobs``: passed to the constructor where it
+    takes them. A ready reducer keeps its own; an ``n_components`` that was asked for, which a value
+    other than the default tells, must be its own too.
 
     Raises
     ------
@@ -118,11 +112,6 @@ class ReducerMaker:
 
     def check_components(self, drawn: int) -> None:
         """Refuse a reducer that keeps its own ``n_components`` where others were asked for.
-
-        Parameters
-        ----------
-        drawn : int
-            How many dimensions it draws.
 
         Raises
         ------

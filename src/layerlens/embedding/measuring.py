@@ -22,15 +22,10 @@ Matrix = npt.NDArray[np.float32]
 class Gauge:
     """Measures pictures in depth order, each against its layer and the layer before.
 
-    Parameters
-    ----------
-    random_state : int
-        Draws the samples that stand for all, the same in every layer.
-    n_jobs : int or None
-        Threads of a neighbour search, where neighbours are not kept with the layer yet.
-    n_neighbors : int
-        How many neighbours to search for, where that is more than the measures need: whoever
-        asks for them later finds them with the layer.
+    `random_state`: draws the samples that stand for all, the same in every layer.
+    `n_jobs`: threads of a neighbour search, where neighbours are not kept with the layer yet.
+    `n_neighbors`: how many neighbours to search for, where that is more than the measures need:
+    whoever asks for them later finds them with the layer.
     """
 
     def __init__(self, random_state: int, n_jobs: int | None, n_neighbors: int = 0) -> None:
@@ -46,12 +41,8 @@ class Gauge:
     def measure(self, cloud: LayerCloud, matrix: Matrix, picture: Matrix) -> PictureQuality:
         """Measure the picture of the next layer.
 
-        Parameters
-        ----------
-        cloud : LayerCloud
-        matrix : ndarray of shape (n_rows, n_features), float32
-            The rows of the cloud.
-        picture : ndarray of shape (n_rows, n_components), float32
+        `matrix`: (n_rows, n_features), float32. The rows of the cloud.
+        `picture`: (n_rows, n_components), float32.
         """
         seed = self._random_state
         rows = searched_rows(matrix)

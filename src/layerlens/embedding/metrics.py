@@ -55,11 +55,8 @@ class Estimate:
 class PictureQuality:
     """What measuring a picture gave.
 
-    Parameters
-    ----------
-    metrics : dict of str to float
-    stress : ndarray of shape (n_samples,), float32, or None
-        Share of a point's native neighbours that the picture does not show.
+    `stress`: (n_samples,), float32. Share of a point's native neighbours that the picture does not
+    show.
     """
 
     metrics: dict[str, float]
@@ -76,26 +73,15 @@ def measure_picture(
 ) -> PictureQuality:
     """Measure one picture against the cloud that it was made of.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-        The cloud, or a sketch of it.
-    picture : ndarray of shape (n_samples, n_components), float32
-    native : Neighbors
-        Nearest neighbours in X, at least 15 where there are so many samples.
-    labels : ndarray of shape (n_samples,), integers or strings, or None
-        -1 and ``""`` stand for unknown.
-    random_state : int
-        Draws the samples that stand for all.
-
-    Returns
-    -------
-    PictureQuality
-        ``trustworthiness``, ``continuity``, ``neighbor_recall`` (at 15 neighbours),
-        ``triplet_order``, and with labels ``knn_accuracy`` and ``knn_purity`` in the picture (at
-        10 neighbours); for each figure that was estimated its standard error under the name
-        with ``_se`` behind it. Without figures that have no meaning: none at all for a dot or
-        for fewer than three samples.
+    `X`: (n_samples, n_features), float32. The cloud, or a sketch of it.
+    `picture`: (n_samples, n_components), float32.
+    `native`: nearest neighbours in X, at least 15 where there are so many samples.
+    `labels`: (n_samples,), integers or strings. -1 and ``""`` stand for unknown.
+    Returned: ``trustworthiness``, ``continuity``, ``neighbor_recall`` (at 15 neighbours),
+    ``triplet_order``, and with labels ``knn_accuracy`` and ``knn_purity`` in the picture (at 10
+    neighbours); for each figure that was estimated its standard error under the name with ``_se``
+    behind it. Without figures that have no meaning: none at all for a dot or for fewer than three
+    samples.
     """
     n = len(X)
     if n < 3 or native.k == 0 or not has_extent(X):
@@ -148,13 +134,9 @@ def trustworthiness(X: Matrix, shown: Indices, *, random_state: int = 0) -> Esti
     Equal to `sklearn.manifold.trustworthiness` with as many neighbours up to 2,000 samples,
     but for ties; an unbiased estimate of it above.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-        The native space.
-    shown : ndarray of shape (n_samples, k), int32
-        Nearest neighbours in the picture; k is cut to less than half of the samples.
-    random_state : int
+    `X`: (n_samples, n_features), float32. The native space.
+    `shown`: (n_samples, k), int32. Nearest neighbours in the picture; k is cut to less than half of
+    the samples.
 
     References
     ----------
@@ -170,12 +152,8 @@ def continuity(picture: Matrix, native: Neighbors, *, random_state: int = 0) -> 
     Trustworthiness with the two spaces exchanged ([1]_, equation 2): a picture that tears is
     continuous no longer, one that folds over is not to be trusted.
 
-    Parameters
-    ----------
-    picture : ndarray of shape (n_samples, n_components), float32
-    native : Neighbors
-        The nearest 15 are used.
-    random_state : int
+    `picture`: (n_samples, n_components), float32.
+    `native`: the nearest 15 are used.
 
     References
     ----------
@@ -191,11 +169,8 @@ def triplet_order(X: Matrix, picture: Matrix, *, random_state: int = 0) -> Estim
     What neighbour measures do not see: whether the picture is right on the whole. One half for
     a picture that has nothing to do with the cloud.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-    picture : ndarray of shape (n_samples, n_components), float32
-    random_state : int
+    `X`: (n_samples, n_features), float32.
+    `picture`: (n_samples, n_components), float32.
 
     References
     ----------

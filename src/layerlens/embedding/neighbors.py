@@ -50,13 +50,8 @@ _CACHE_KEY = "neighbors"
 class Neighbors:
     """Nearest neighbours of each row, itself not among them, nearest first.
 
-    Parameters
-    ----------
-    indices : ndarray of shape (n_samples, k), int32
-    distances : ndarray of shape (n_samples, k), float32
-        Euclidean.
-    exact : bool
-        Whether they are the nearest for certain.
+    `indices`: (n_samples, k), int32.
+    `distances`: (n_samples, k), float32. Euclidean.
     """
 
     indices: Indices
@@ -97,17 +92,11 @@ def neighbors_of(
 ) -> Neighbors:
     """Return the k nearest neighbours of a layer's rows, kept with the layer.
 
-    Parameters
-    ----------
-    cloud : LayerCloud
-    k : int
-        Cut to ``n_rows - 1``.
-    matrix : ndarray of shape (n_rows, n_features), float32, optional
-        The layer's rows, where they are at hand already.
-    rows : ndarray of shape (n_rows, width), float32, optional
-        What `searched_rows` makes of them, where that is at hand already.
-    n_jobs : int, optional
-        Threads; the result does not depend on it.
+    `k`: cut to ``n_rows - 1``.
+    `matrix`: (n_rows, n_features), float32. The layer's rows, where they are at hand already.
+    `rows`: (n_rows, width), float32. What `searched_rows` makes of them, where that is at hand
+    already.
+    `n_jobs`: threads; the result does not depend on it.
     """
     k = min(k, len(cloud) - 1)
     kept = found_neighbors(cloud)
@@ -132,23 +121,14 @@ def nearest_neighbors(
 ) -> Neighbors:
     """Find the k nearest neighbours of each row.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-    k : int
-        Cut to ``n_samples - 1``.
-    method : {"auto", "exact", "approximate"}
-        ``"exact"`` goes through blocks of the Gram matrix, each of which serves both of its
-        sides; rows whose distances float32 is too coarse for are done again in double
-        precision. ``"approximate"`` is nearest-neighbour descent [1]_ (pynndescent).
-        ``"auto"`` is exact up to 25,000 rows.
-    n_jobs : int, optional
-        Threads; the result does not depend on it.
-
-    Returns
-    -------
-    Neighbors
-        Of as many neighbours at one distance the first in order come first.
+    `X`: (n_samples, n_features), float32.
+    `k`: cut to ``n_samples - 1``.
+    `method`: {"auto", "exact", "approximate"}. ``"exact"`` goes through blocks of the Gram matrix,
+    each of which serves both of its sides; rows whose distances float32 is too coarse for are done
+    again in double precision. ``"approximate"`` is nearest-neighbour descent [1]_ (pynndescent).
+    ``"auto"`` is exact up to 25,000 rows.
+    `n_jobs`: threads; the result does not depend on it.
+    Returned: of as many neighbours at one distance the first in order come first.
 
     References
     ----------
@@ -169,10 +149,7 @@ def nearest_neighbors(
 def shared_neighbors(a: Indices, b: Indices) -> npt.NDArray[np.float32]:
     """Return the share of each row of `a` that is in the same row of `b`.
 
-    Parameters
-    ----------
-    a, b : ndarray of shape (n_samples, k), int32
-        Indices, each once in a row.
+    `a`, `b`: (n_samples, k), int32. Indices, each once in a row.
     """
     shared = np.zeros(len(a), np.float32)
     for column in range(a.shape[1]):

@@ -33,19 +33,9 @@ _LEAST_MEASURED = 256
 def subsample(labels: Array | None, n_samples: int, size: int, random_state: int) -> Array:
     """Draw samples at random, of each class as large a share as of all.
 
-    Parameters
-    ----------
-    labels : ndarray of shape (n_samples,) or None
-        A class of fewer samples than one in ``n_samples / size`` keeps at least one.
-    n_samples : int
-    size : int
-        How many to draw, at most `n_samples`.
-    random_state : int
-
-    Returns
-    -------
-    ndarray of shape (size,), int64
-        Ascending.
+    `labels`: (n_samples,). A class of fewer samples than one in ``n_samples / size`` keeps at least
+    one.
+    Returned: (size,), int64. Ascending.
     """
     shuffled = np.random.default_rng(random_state).permutation(n_samples)
     if labels is None:
@@ -67,10 +57,7 @@ def measured_samples(clouds: Sequence[LayerCloud], random_state: int) -> Array:
     Of each class its share; 5,000 of them, fewer where these rows of the widest layer would be
     more than 256 MiB.
 
-    Returns
-    -------
-    ndarray of shape (n,), int64
-        Ascending.
+    Returned: (n,), int64. Ascending.
     """
     widest = max(int(cloud.source.shape[1]) for cloud in clouds)
     size = min(MEASURED, max(_LEAST_MEASURED, _MEASURED_BYTES // (4 * widest)))
@@ -127,20 +114,10 @@ def place_rest(part: LayerEmbedding, cloud: LayerCloud, embedded: Matrix) -> Lay
     it, so that a placed point moves no other and never leaves the picture. Where the embedded
     rows have clusters, stress or spread, a placed row has those of its nearest.
 
-    Parameters
-    ----------
-    part : LayerEmbedding
-        The picture of some of the rows; its `rows` say which samples they are.
-    cloud : LayerCloud
-        All rows. They are read in blocks.
-    embedded : ndarray of shape (n_embedded, n_features), float32
-        The rows of `part` in the layer.
-
-    Returns
-    -------
-    LayerEmbedding
-        Of all rows of the cloud; its notes say how many were embedded. The metrics are those of
-        the embedded rows; native neighbours are the nearest among these.
+    `part`: the picture of some of the rows; its `rows` say which samples they are.
+    `embedded`: (n_embedded, n_features), float32. The rows of `part` in the layer.
+    Returned: of all rows of the cloud; its notes say how many were embedded. The metrics are those
+    of the embedded rows; native neighbours are the nearest among these.
 
     References
     ----------

@@ -30,17 +30,12 @@ _BLOCK = 4096
 class PrincipalAxes:
     """Principal axes of a cloud and where its points lie along them.
 
-    Parameters
-    ----------
-    coordinates : ndarray of shape (n_samples, n_components), float32
-        Places along the axes; columns that the cloud has no variance for are zero.
-    components : ndarray of shape (n_components, n_features), float32
-        The axes, orthonormal, each turned by `turn_up`; zero where the cloud has no more.
-    mean : ndarray of shape (n_features,), float32
-    variance : ndarray of shape (n_components,), float64
-        Variance along each axis, over ``n_samples - 1``.
-    total_variance : float
-        Variance of the whole cloud.
+    `coordinates`: (n_samples, n_components), float32. Places along the axes; columns that the cloud
+    has no variance for are zero.
+    `components`: (n_components, n_features), float32. The axes, orthonormal, each turned by
+    `turn_up`; zero where the cloud has no more.
+    `mean`: (n_features,), float32.
+    `variance`: (n_components,), float64. Variance along each axis, over ``n_samples - 1``.
     """
 
     coordinates: Matrix
@@ -73,24 +68,12 @@ def principal_axes(
 ) -> PrincipalAxes:
     """Find the first principal axes.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-        The cloud; not changed and not copied as a whole.
-    n_components : int
-        How many axes.
-    solver : {"auto", "full", "randomized"}
-        ``"full"`` decomposes the covariance of the features (or the Gram matrix of the
-        samples, whichever is smaller) in double precision; ``"randomized"`` is the range
-        finder of [1]_ with ten further directions and seven power iterations; ``"auto"`` takes
-        the first where the smaller side has at most 512 entries.
-    random_state : int or None
-        Seed of the randomised solver.
-
-    Returns
-    -------
-    PrincipalAxes
-        The largest entry of each axis is positive.
+    `X`: (n_samples, n_features), float32. The cloud; not changed and not copied as a whole.
+    `n_components`: how many axes.
+    `solver`: {"auto", "full", "randomized"}. ``"full"`` decomposes the covariance of the features
+    (or the Gram matrix of the samples, whichever is smaller) in double precision; ``"randomized"``
+    is the range finder of [1]_ with ten further directions and seven power iterations; ``"auto"``
+    takes the first where the smaller side has at most 512 entries.
 
     References
     ----------
@@ -131,20 +114,12 @@ def common_axes(
     Those of the pooled within-group covariance ([1]_, [2]_), each cloud centred at its own mean
     and scaled to a total variance of 1, so that each has the same say.
 
-    Parameters
-    ----------
-    layers : sequence of ndarrays of shape (n_samples, n_features), float32
-        Read one after the other: once where the covariance is decomposed whole, else ten times.
-    n_components : int
-    solver : {"auto", "full", "randomized"}
-        As for `principal_axes`; ``"auto"`` decomposes up to 512 features whole.
-    random_state : int or None
-        Seed of the randomised solver.
-
-    Returns
-    -------
-    ndarray of shape (n_components, n_features), float32
-        Orthonormal, each turned by `turn_up`; zero where the clouds have no more.
+    `layers`: each (n_samples, n_features), float32. Read one after the other: once where the
+    covariance is decomposed whole, else ten times.
+    `solver`: {"auto", "full", "randomized"}. As for `principal_axes`; ``"auto"`` decomposes up to
+    512 features whole.
+    Returned: (n_components, n_features), float32. Orthonormal, each turned by `turn_up`; zero where
+    the clouds have no more.
 
     References
     ----------

@@ -30,12 +30,7 @@ class AxesFromBlocks:
     the first 32 directions (10 more than are asked for, where that is more) by an incremental
     singular value decomposition [1]_: what a direction loses while it is weak is lost.
 
-    Parameters
-    ----------
-    width : int
-        Number of features.
-    n_components : int
-        How many axes will be asked for.
+    `n_components`: how many axes will be asked for.
 
     References
     ----------
@@ -97,15 +92,10 @@ class AxesFromBlocks:
     def axes(self, n_components: int) -> tuple[Matrix, Matrix, Doubles, float]:
         """Return what was learnt.
 
-        Returns
-        -------
-        mean : ndarray of shape (n_features,), float32
-        components : ndarray of shape (n_components, n_features), float32
-            Orthonormal, each turned by `turn_up`; zero where there are no more.
-        variance : ndarray of shape (n_components,), float64
-            Along each axis, over ``n - 1``.
-        total : float
-            Variance of all rows seen.
+        Returned `mean`: (n_features,), float32.
+        Returned `components`: (n_components, n_features), float32. Orthonormal, each turned by
+        `turn_up`; zero where there are no more.
+        Returned `variance`: (n_components,), float64. Along each axis, over ``n - 1``.
         """
         assert self._shift is not None  # noqa: S101 (something was added)
         mean = self._sum / self.count

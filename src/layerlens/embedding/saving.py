@@ -21,17 +21,6 @@ def write_one(
 ) -> None:
     """Hand every layer to one sink.
 
-    Parameters
-    ----------
-    layers : sequence of LayerEmbedding
-        The layers, in depth order.
-    path : pathlib.Path
-        Where the sink writes to.
-    factory : callable
-        Makes the sink.
-    options : mapping
-        The sink's own.
-
     Raises
     ------
     PluginError
@@ -76,20 +65,6 @@ def write_all(
     layers: Sequence[LayerEmbedding], targets: Iterable[Any], choose: Choose
 ) -> list[Path]:
     """Open every sink, hand each layer to all of them, close them.
-
-    Parameters
-    ----------
-    layers : sequence of LayerEmbedding
-        The layers, in depth order.
-    targets : iterable of path-like and sinks
-        A path stands for the sink that its suffix chooses.
-    choose : callable
-        Returns the sink's factory for a path.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Where each wrote to.
 
     Raises
     ------

@@ -62,15 +62,10 @@ _STEPS_BETWEEN_EXCHANGES = 5
 class SeriesLayer:
     """A layer's distinct points.
 
-    Parameters
-    ----------
-    joint : Affinities
-        Of the distinct points.
-    start : ndarray of shape (n_distinct, n_components), float32
-    members : ndarray of shape (n_samples,), integers, or None
-        Which distinct point each sample is; None where all are distinct.
-    representatives : ndarray of shape (n_distinct,), integers, or None
-        One sample of each distinct point.
+    `start`: (n_distinct, n_components), float32.
+    `members`: (n_samples,), integers. Which distinct point each sample is; None where all are
+    distinct.
+    `representatives`: (n_distinct,), integers. One sample of each distinct point.
     """
 
     joint: Affinities
@@ -83,12 +78,7 @@ class SeriesLayer:
 class Link:
     """What two neighbouring layers have in common.
 
-    Parameters
-    ----------
-    ends : tuple of (int, int)
-        Numbers of the layers.
-    shared : ndarray of shape (n_samples,), float32
-        Share of a sample's neighbours that it has in both.
+    `shared`: (n_samples,), float32. Share of a sample's neighbours that it has in both.
     """
 
     ends: tuple[int, int]
@@ -131,27 +121,11 @@ def optimise(
 ) -> tuple[list[Matrix], list[float]]:
     """Optimise all layers side by side.
 
-    Parameters
-    ----------
-    layers : sequence of SeriesLayer
-        Of the same samples.
-    links : sequence of Link
-        One between each two neighbours, along the depth and whatever other axis there is.
-    schedule : sequence of Phase
-    theta : float
-        Opening angle of the treecode.
-    coupling : float
-        Multiplies the coupling of each phase; 0 lets each layer go alone.
-    threads : int
-        Layers that are done at one time. Every layer sees its neighbours as they were at the
-        last exchange, so the result does not depend on it.
-    on_step : callable, optional
-        Told how many steps were done.
-
-    Returns
-    -------
-    pictures : list of ndarray of shape (n_samples, n_components), float32
-    divergences : list of float
+    `links`: one between each two neighbours, along the depth and whatever other axis there is.
+    `coupling`: multiplies the coupling of each phase; 0 lets each layer go alone.
+    `threads`: layers that are done at one time. Every layer sees its neighbours as they were at the
+    last exchange, so the result does not depend on it.
+    Returned `pictures`: each (n_samples, n_components), float32.
     """
     descents = [Descent(layer.joint, layer.start, theta) for layer in layers]
     with ThreadPoolExecutor(max(1, min(threads, len(layers)))) as pool:

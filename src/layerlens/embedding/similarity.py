@@ -32,13 +32,8 @@ Matrix = npt.NDArray[np.float32]
 class Rows:
     """What is known of a layer's rows.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples, width), float32
-    sketch : str or None
-        Which sketch they are, if they are one: equal text is the same projection.
-    dim : int
-        How many values a row had before.
+    `values`: (n_samples, width), float32.
+    `sketch`: which sketch they are, if they are one: equal text is the same projection.
     """
 
     values: Matrix
@@ -63,14 +58,7 @@ class Rows:
 
 
 class View:
-    """A layer as it is compared: its inner products, and its nearest neighbours.
-
-    Parameters
-    ----------
-    rows : Rows
-    k : int
-        How many neighbours.
-    """
+    """A layer as it is compared: its inner products, and its nearest neighbours."""
 
     def __init__(self, rows: Rows, k: int) -> None:
         self.sketch = rows.sketch
@@ -157,20 +145,11 @@ def overlap(a: View, b: View) -> float:
 def hidden(seen: Array, again: Array, noise: Array, more: Array) -> Array:
     """Return how much of the overlap sketches hide at most, from what further sketches hide.
 
-    Parameters
-    ----------
-    seen : ndarray of shape (...)
-        The overlap.
-    again : ndarray of shape (n_rounds, ...)
-        The overlap where sketches were sketched again; two rounds or more.
-    noise, more : ndarray of shape (...)
-        Variance of the noise, then and now.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        What is lost if it grows as the noise's standard deviation, and two standard errors of it.
-        0 where there is no noise.
+    `seen`: (...). The overlap.
+    `again`: (n_rounds, ...). The overlap where sketches were sketched again; two rounds or more.
+    `noise`, `more`: (...). Variance of the noise, then and now.
+    Returned: (...). What is lost if it grows as the noise's standard deviation, and two standard
+    errors of it. 0 where there is no noise.
     """
     before, after = np.sqrt(noise), np.sqrt(more)
     steps = np.divide(before, after - before, out=np.zeros_like(before), where=before > 0)

@@ -18,16 +18,9 @@ Matrix = npt.NDArray[np.float32]
 def seed_spread(pictures: Sequence[npt.NDArray[Any]]) -> Matrix:
     """Return how far each point lies from its mean place over several pictures of one layer.
 
-    Parameters
-    ----------
-    pictures : sequence of ndarrays of shape (n_samples, n_components)
-        One a seed; each is laid on the first.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float32
-        The root of the mean squared distance, in units of the first picture's RMS radius; 0 for
-        a dot.
+    `pictures`: each (n_samples, n_components). One a seed; each is laid on the first.
+    Returned: (n_samples,), float32. The root of the mean squared distance, in units of the first
+    picture's RMS radius; 0 for a dot.
     """
     first = np.asarray(pictures[0], np.float64)
     radius = rms_radius(first)

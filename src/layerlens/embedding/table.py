@@ -36,20 +36,11 @@ def label_names(run: RunInfo) -> Array | None:
 def layer_table(embedding: LayerEmbedding, names: Array | None = None) -> dict[str, Array | None]:
     """Return a layer's picture as columns, None for those that it does not have.
 
-    Parameters
-    ----------
-    embedding : LayerEmbedding
-        The layer.
-    names : ndarray of shape (n_samples,), optional
-        `label_names` of the run, where the caller has them already: they are the same for all
-        layers.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_rows,) or None
-        ``id``, ``label``, ``label_name``, the coordinates, ``cluster``, ``stress``,
-        ``spread``, then the run's own columns. One of these whose name is taken already is called
-        ``column_NAME``.
+    `names`: (n_samples,). `label_names` of the run, where the caller has them already: they are the
+    same for all layers.
+    Returned: each (n_rows,). ``id``, ``label``, ``label_name``, the coordinates, ``cluster``,
+    ``stress``, ``spread``, then the run's own columns. One of these whose name is taken already is
+    called ``column_NAME``.
     """
     run = embedding.run
     coordinates = np.asarray(embedding.coordinates)

@@ -33,28 +33,12 @@ _LEAST_SIDE = 8  # pixels; what is shorter is hardly an image
 class Batch:
     """A batch on its way through the model.
 
-    Parameters
-    ----------
-    size : int or None
-        Number of samples; None until the first output tells.
-    annotation : Annotation or None
-        What the user said of it.
-    second : bool
-        Whether the samples are along the second axis of what the model was called with.
-    announced : bool
-        Whether the user called `Probe.annotate` for it.
-    depth : int
-        How many calls of the model are under way: 0 where only parts of it are called.
-    calls : dict of str to int
-        How often each layer was called.
-    n_calls : int
-        How often all of them were.
-    first : str or None
-        The layer whose output began the batch, where the model's own call did not.
-    failed : bool
-        Whether recording one of its layers failed, so that it cannot count.
-    handling : BaseException or None
-        The error that the caller was handling when the model was called.
+    `size`: number of samples; None until the first output tells.
+    `second`: whether the samples are along the second axis of what the model was called with.
+    `depth`: how many calls of the model are under way: 0 where only parts of it are called.
+    `first`: the layer whose output began the batch, where the model's own call did not.
+    `failed`: whether recording one of its layers failed, so that it cannot count.
+    `handling`: the error that the caller was handling when the model was called.
     """
 
     size: int | None = None

@@ -30,19 +30,8 @@ Take = Callable[[str, Gridded], None]
 class Recall:
     """A model, and a batch that can go into it.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model.
-    x : Tensor of shape (B, C, ...), (x, y), or mapping
-        The batch.
-    grid, layout
-        As for `activation_maps`.
-
-    Attributes
-    ----------
-    given : Tensor of shape (B, C, ...)
-        What of the batch has places.
+    `x`: (B, C, ...), (x, y), or mapping. The batch.
+    `given`: (B, C, ...). What of the batch has places.
 
     Raises
     ------
@@ -80,23 +69,8 @@ class Recall:
     ) -> dict[str, str]:
         """Call the model without gradients and hand outputs on, up to the layer `last`.
 
-        Parameters
-        ----------
-        layers : str, callable, and so on
-            Which outputs.
-        batch : Tensor of shape (n, C, ...)
-            What goes in.
-        take : callable
-            ``take(layer, output)``.
-        around : context manager, optional
-            What the forward runs in.
-        last : str, optional
-            The layer after which nothing need run.
-
-        Returns
-        -------
-        dict of str to str
-            Layers that gave nothing, and why.
+        `batch`: (n, C, ...). What goes in.
+        `take`: ``take(layer, output)``.
         """
 
         def forward(model: nn.Module, given: torch.Tensor) -> None:

@@ -51,18 +51,7 @@ class Capture:
     A batch is one call of the model. Calls of its parts outside of that make up a batch of their
     own, which ends when the user announces the next.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model.
-    selection : Selection
-        What is recorded of it.
-    readout : Readouts
-        ``layer name -> Readout``.
-    record : Recording
-        Where it goes.
-    last_call_only : bool
-        Record only the last call of a module in a batch.
+    `readout`: ``layer name -> Readout``.
     """
 
     def __init__(

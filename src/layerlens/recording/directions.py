@@ -44,25 +44,9 @@ def rows_to_fit(width: int) -> int:
 class DirectionSketch:
     """The sketch of one layer along directions of its first rows.
 
-    Parameters
-    ----------
-    layer : str
-        Name of the layer.
-    dim : int
-        Width of its rows.
-    width : int
-        Width of their sketch, smaller than `dim`.
-    random_state : int
-        Seed of the folds.
-
-    Attributes
-    ----------
-    wide : int
-        Width that rows are folded to first; `dim` where they are not.
-    n_fitted : int
-        Rows that the directions were fitted on; 0 before.
-    matrix : ndarray of shape (wide, width), float32, or None
-        What folded rows are multiplied by; None before.
+    `wide`: width that rows are folded to first; `dim` where they are not.
+    `n_fitted`: rows that the directions were fitted on; 0 before.
+    `matrix`: (wide, width), float32. What folded rows are multiplied by; None before.
     """
 
     def __init__(self, layer: str, dim: int, width: int, random_state: int = 0) -> None:
@@ -98,10 +82,7 @@ class DirectionSketch:
     def fit(self, rows: torch.Tensor) -> None:
         """Find the directions.
 
-        Parameters
-        ----------
-        rows : Tensor of shape (n_rows, wide)
-            What `folded` gave.
+        `rows`: (n_rows, wide). What `folded` gave.
         """
         given = rows.detach().cpu().numpy().astype(np.float64)
         if not np.isfinite(given).all():

@@ -28,17 +28,7 @@ _BATCH = 64
 
 @dataclass(slots=True)
 class Fed:
-    """A batch, taken apart.
-
-    Parameters
-    ----------
-    args : tuple
-        Positional arguments of the model.
-    kwargs : dict
-        Keyword arguments of the model.
-    annotation : Annotation
-        What the batch says of its samples.
-    """
+    """A batch, taken apart."""
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -124,17 +114,12 @@ def class_names(batches: Any) -> tuple[str, ...] | None:
 def feed(model: nn.Module, batch: Any) -> Fed:
     """Take a batch apart.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model that will be called.
-    batch : Tensor, ndarray, (x, y, ...), or mapping
-        Of a tuple or list the first entry goes in, a second one is the labels if it is one
-        number or string a sample; of one-hot rows, their classes' numbers are. Images of several
-        sizes, in a list, go in as that list. Of a mapping, what the model's ``forward`` has as
-        parameters goes in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is
-        the labels (and goes in only where the model cannot do without) and under ``ids``, ``id``
-        the ids; anything else with one value a sample becomes a column.
+    `batch`: of a tuple or list the first entry goes in, a second one is the labels if it is one
+    number or string a sample; of one-hot rows, their classes' numbers are. Images of several sizes,
+    in a list, go in as that list. Of a mapping, what the model's ``forward`` has as parameters goes
+    in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is the labels (and goes in
+    only where the model cannot do without) and under ``ids``, ``id`` the ids; anything else with
+    one value a sample becomes a column.
 
     Raises
     ------

@@ -42,14 +42,8 @@ _SHARE = 0.95
 class Seer:
     """A place in a layer's maps of one sample.
 
-    Parameters
-    ----------
-    layer : str
-        The layer.
-    place : tuple of int
-        Where in its grid.
-    channel, sample : int
-        At which channel, and for which sample of the batch, where a gradient is needed.
+    `channel`, `sample`: at which channel, and for which sample of the batch, where a gradient is
+    needed.
     """
 
     layer: str
@@ -61,14 +55,8 @@ class Seer:
 class FieldFinder:
     """Finds the boxes of places, for inputs of one shape.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model.
-    x : Tensor of shape (B, C, ...), (x, y), or mapping
-        A batch that can go into it; gradients are taken at these samples.
-    grid, layout
-        As for `activation_maps`.
+    `x`: (B, C, ...), (x, y), or mapping. A batch that can go into it; gradients are taken at these
+    samples.
 
     Raises
     ------

@@ -33,14 +33,9 @@ _MOST_MERGES = 5  # Swin halves its grid three times
 class Gridded:
     """An output with its places in a grid.
 
-    Parameters
-    ----------
-    maps : Tensor of shape (B, C, *grid)
-        A view of the output.
-    extra : Tensor of shape (B, C, n_extra) or None
-        Tokens that belong to no place, such as the class token; a view.
-    layout : {"channels first", "channels last", "tokens"}
-        How the output held them.
+    `maps`: (B, C, *grid). A view of the output.
+    `extra`: (B, C, n_extra). Tokens that belong to no place, such as the class token; a view.
+    `layout`: {"channels first", "channels last", "tokens"}. How the output held them.
     """
 
     maps: torch.Tensor
@@ -51,14 +46,9 @@ class Gridded:
 class GridReader:
     """Finds the grid of outputs of one model.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model; its patch embeddings are watched.
-    grid : sequence of int, optional
-        The grid of the tokens, where it is known better.
-    layout : {"auto", "channels_first", "channels_last"}
-        Where channels are, in place of what is found out.
+    `model`: the model; its patch embeddings are watched.
+    `layout`: {"auto", "channels_first", "channels_last"}. Where channels are, in place of what is
+    found out.
 
     Raises
     ------
@@ -93,12 +83,7 @@ class GridReader:
     def read(self, output: torch.Tensor, channel_axis: int) -> Gridded:
         """Return an output with its channels as the second axis and its grid behind them.
 
-        Parameters
-        ----------
-        output : Tensor of shape (B, ...)
-            What a layer gave.
-        channel_axis : int
-            Where its channels are, as far as its module tells.
+        `output`: (B, ...). What a layer gave.
 
         Raises
         ------

@@ -80,12 +80,8 @@ class _Nothing(_Unscriptable):
 class Hooks:
     """The hooks that one probe has on one model.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model.
-    hidden : bool
-        Hide what hooks do from dispatch modes: a user who counts operations counts the model's.
+    `hidden`: hide what hooks do from dispatch modes: a user who counts operations counts the
+    model's.
     """
 
     def __init__(self, model: nn.Module, *, hidden: bool = False) -> None:

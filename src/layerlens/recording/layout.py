@@ -59,10 +59,7 @@ def puts_batch_second(module: nn.Module, step: int | str | None = None) -> bool:
 class ChannelAxes:
     """Answers for the modules of one model.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model; its modules' order decides which is before which.
+    `model`: the model; its modules' order decides which is before which.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -76,19 +73,9 @@ class ChannelAxes:
     def of(self, module: nn.Module, shape: Sequence[int]) -> int:
         """Return the channel axis of an output.
 
-        Parameters
-        ----------
-        module : torch.nn.Module
-            The module that put it out.
-        shape : sequence of int
-            Its shape, batch first.
-
-        Returns
-        -------
-        int
-            The axis, counted from the front. Where nothing that is declared fits it is the last
-            of a (batch, tokens, channels) tensor and the first after the batch of one with more
-            axes.
+        Returned: the axis, counted from the front. Where nothing that is declared fits it is the
+        last of a (batch, tokens, channels) tensor and the first after the batch of one with more
+        axes.
         """
         if len(shape) < 3:
             return len(shape) - 1

@@ -19,15 +19,7 @@ def say_what_is_left_out(
 ) -> None:
     """Warn of layers without a record, of calls that were not taken, and of a record of nothing.
 
-    Parameters
-    ----------
-    capture : Capture
-        The recording that ended; what was left out is noted in its `skipped`.
-    model : torch.nn.Module
-    named : collection of str
-        Layers that were asked for by their own name.
-    scripted : collection of str
-        Those that are TorchScript.
+    `capture`: the recording that ended; what was left out is noted in its `skipped`.
     """
     skipped = capture.skipped
     # a layer that has rows of other calls is no layer without a record

@@ -64,14 +64,7 @@ def traced(
     Of a `DataLoader` over a data set with places, the skipped batches are not loaded: only its
     sampler runs. Of anything else they are taken and dropped, and no places are known.
 
-    Parameters
-    ----------
-    batches : iterable
-        Batches.
-    skip : int
-        How many of the first to leave out.
-    known : ndarray of int64, or None
-        The places of the samples that are recorded, in order; the sampler must agree.
+    `known`: the places of the samples that are recorded, in order; the sampler must agree.
     """
     if not _has_places(batches):
         return remaining(batches, skip), deque()

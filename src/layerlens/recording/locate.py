@@ -19,12 +19,8 @@ Scan = Callable[[npt.NDArray[np.float32], Cells, Cells, Cells], None]
 def strongest_cells(maps: torch.Tensor, samples: Cells, units: Cells) -> Cells:
     """Return the place of each map's maximum, the first of equals, counted through the grid.
 
-    Parameters
-    ----------
-    maps : Tensor of shape (B, C, *grid)
-        All maps.
-    samples, units : ndarray of shape (n,), int64
-        Which of them are meant; they hold no NaN.
+    `maps`: (B, C, *grid). All maps.
+    `samples`, `units`: (n,), int64. Which of them are meant; they hold no NaN.
     """
     flat = maps.flatten(2) if maps.is_contiguous() else None
     scan = _scan() if maps.device.type == "cpu" and maps.dtype == torch.float32 else None

@@ -78,18 +78,12 @@ _FAR = 0.5
 class PairSums:
     """Sums over the blocks of pairs of one layer; sums of parts of a record add up.
 
-    Parameters
-    ----------
-    blocks : float
-        Blocks that told something.
-    pairs : float
-        Pairs in them whose rows differ.
-    ratio, ratio2 : float
-        Sum of the ratios of sketched to native squared distances, and of their squares.
-    freedom, variance : float
-        Degrees of freedom of the errors within rows, and their squares about the row's mean.
-    freedom2, variance2, product : float
-        The squares and the product of the last two, added up over blocks.
+    `ratio`, `ratio2`: sum of the ratios of sketched to native squared distances, and of their
+    squares.
+    `freedom`, `variance`: degrees of freedom of the errors within rows, and their squares about the
+    row's mean.
+    `freedom2`, `variance2`, `product`: the squares and the product of the last two, added up over
+    blocks.
     """
 
     blocks: float = 0.0
@@ -106,10 +100,7 @@ class PairSums:
     def of_block(cls, native: Floats, sketched: Floats) -> PairSums:
         """Return the sums of one block.
 
-        Parameters
-        ----------
-        native, sketched : ndarray of shape (m, m), float64
-            Squared distances between m rows.
+        `native`, `sketched`: (m, m), float64. Squared distances between m rows.
         """
         m = len(native)
         known = (native > 0) & (sketched > 0) & np.isfinite(native) & np.isfinite(sketched)
@@ -204,13 +195,8 @@ class PairSums:
     def error(self) -> tuple[float, float]:
         """Return the variance of the logarithm's error within rows, and how well it is known.
 
-        Returns
-        -------
-        variance : float
-            NaN where no row has two pairs.
-        relative : float
-            Standard error of the variance, as a share of it: from the differences between blocks,
-            or from the number of pairs where that tells more.
+        Returned `relative`: standard error of the variance, as a share of it: from the differences
+        between blocks, or from the number of pairs where that tells more.
         """
         if not self.freedom:
             return math.nan, math.nan
@@ -294,19 +280,8 @@ class _Rows(Protocol):
 def sketch_loss(sums: PairSums, rows: _Rows, k: int = K) -> SketchLoss:
     """Estimate what a sketch lost.
 
-    Parameters
-    ----------
-    sums : PairSums
-        Of pairs of its rows.
-    rows : array-like of shape (n_samples, width)
-        The sketched rows, of which at most 4,096 are read.
-    k : int
-        Neighbours.
-
-    Returns
-    -------
-    SketchLoss
-        The same for the same rows and sums; no random state but its own takes part.
+    `rows`: (n_samples, width). The sketched rows, of which at most 4,096 are read.
+    Returned: the same for the same rows and sums; no random state but its own takes part.
     """
     n = int(rows.shape[0])
     k = min(k, n - 1)

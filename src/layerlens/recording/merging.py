@@ -30,12 +30,7 @@ _SAME = ("model", "n_parameters", "weights", "layers", "readout", "sketch", "cal
 class MergedRows:
     """Rows of one layer that lie in several places.
 
-    Parameters
-    ----------
-    sources : sequence of RowSource
-        Where they lie.
-    parts, places : ndarray of shape (n_rows,), int64
-        In which of these each row is, and where there.
+    `parts`, `places`: (n_rows,), int64. In which of these each row is, and where there.
     """
 
     def __init__(self, sources: Sequence[RowSource], parts: Places, places: Places) -> None:
@@ -94,17 +89,7 @@ class MergedRows:
 def merged(
     parts: Sequence[Activations], *, ids_are_known: bool = False, complete: bool = True
 ) -> Activations:
-    """Return several activations as one; see `Activations.merge`.
-
-    Parameters
-    ----------
-    parts : sequence of Activations
-        One or more.
-    ids_are_known : bool
-        Whether ids that were not given tell samples apart, too.
-    complete : bool
-        Whether there is no part missing.
-    """
+    """Return several activations as one; see `Activations.merge`."""
     _check(parts, ids_are_known=ids_are_known)
     samples = Samples()
     for part in parts:

@@ -176,19 +176,7 @@ class _Mode(overrides.TorchFunctionMode):
 
 
 class Operations:
-    """Follows which module runs, and hands on what the operations in it give.
-
-    Parameters
-    ----------
-    patterns : sequence of str
-        Which operations, as `operation_pattern` returns them.
-    model : torch.nn.Module
-        The model.
-    modules : mapping of str to torch.nn.Module
-        Its modules by qualified name.
-    taker : Taker
-        Who gets the results.
-    """
+    """Follows which module runs, and hands on what the operations in it give."""
 
     def __init__(
         self,

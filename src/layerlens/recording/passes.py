@@ -60,11 +60,6 @@ def send(
 ) -> dict[str, str]:
     """Send batches through a model, in eval mode and without gradients.
 
-    Returns
-    -------
-    dict of str to str
-        Layers that gave nothing, and why.
-
     Raises
     ------
     ArgumentError

@@ -34,10 +34,7 @@ aten = torch.ops.aten
 class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows one input through all that is computed inside of the block.
 
-    Parameters
-    ----------
-    given : Tensor of shape (B, C, ...)
-        The input.
+    `given`: (B, C, ...). The input.
     """
 
     def __init__(self, given: torch.Tensor) -> None:
@@ -52,11 +49,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def shadows(self, tensor: torch.Tensor) -> Shadows | None:
         """Return a tensor's shadows; None where they are unknown.
 
-        Returns
-        -------
-        tuple of Tensor
-            Of the tensor's shape, float32, two for each axis of the input: the first row on which
-            a value depends, and minus the last one.
+        Returned: of the tensor's shape, float32, two for each axis of the input: the first row on
+        which a value depends, and minus the last one.
         """
         return self._shadows.get(id(tensor))
 

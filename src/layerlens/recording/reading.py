@@ -16,17 +16,7 @@ __all__ = ["TextReader"]
 
 
 class TextReader:
-    """Gives readouts that need to know which places are tokens what they need.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model.
-    names : mapping of str to torch.nn.Module
-        Its modules by qualified name.
-    readouts : Readouts
-        The readouts of the recording.
-    """
+    """Gives readouts that need to know which places are tokens what they need."""
 
     def __init__(
         self, model: nn.Module, names: Mapping[str, nn.Module], readouts: Readouts

@@ -33,17 +33,9 @@ _NAMES = (
 class Readout:
     """One way to make rows of a layer's output.
 
-    Parameters
-    ----------
-    name : str
-        Its name, for the record.
-    function : callable
-        ``(output, channel_axis) -> (B, D)``.
-    of_tokens : callable or None
-        ``(output of shape (B, T, C), tokens) -> rows``, for a readout that needs to know which
-        places are tokens; `function` follows from it by `bound`.
-    rows : int or None
-        How many rows it gives, where that is not one a sample.
+    `function`: ``(output, channel_axis) -> (B, D)``.
+    `of_tokens`: ``(output of shape (B, T, C), tokens) -> rows``, for a readout that needs to know
+    which places are tokens; `function` follows from it by `bound`.
     """
 
     name: str
@@ -172,12 +164,7 @@ def _parse(spec: OneReadout | PerToken) -> Readout:
 class Readouts:
     """Which readout a layer gets: called with its name, it returns that.
 
-    Parameters
-    ----------
-    table : tuple of (str, Readout)
-        Globs and their readouts; the first one that matches counts.
-    per_token : PerToken or None
-        Set where every token is a sample.
+    `table`: globs and their readouts; the first one that matches counts.
     """
 
     table: tuple[tuple[str, Readout], ...]
@@ -202,17 +189,11 @@ def readouts_for(
 ) -> Readouts:
     """Return which readout a layer gets.
 
-    Parameters
-    ----------
-    spec : str, callable, PerToken, or mapping of str to these
-        One readout for all layers, or a glob over layer names for each. The first glob that
-        matches counts; a layer that none matches is flattened. Where every token is a sample,
-        it is one in all layers, so a `PerToken` is given for all.
-    names : iterable of str
-        The layers there are, to find mistyped globs.
-    operations : iterable of str
-        Patterns of the operations that are recorded; their names are ``module/operation``, and
-        ``"op:add"`` means all of that name.
+    `spec`: one readout for all layers, or a glob over layer names for each. The first glob that
+    matches counts; a layer that none matches is flattened. Where every token is a sample, it is one
+    in all layers, so a `PerToken` is given for all.
+    `operations`: patterns of the operations that are recorded; their names are
+    ``module/operation``, and ``"op:add"`` means all of that name.
 
     Raises
     ------

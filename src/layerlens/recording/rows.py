@@ -88,17 +88,7 @@ class _Lease:
 
 
 class Rows:
-    """Rows of one width and dtype.
-
-    Parameters
-    ----------
-    width : int
-        Values in a row.
-    dtype : numpy.dtype
-        Their dtype.
-    expected : int or None
-        How many rows will come, where that is known.
-    """
+    """Rows of one width and dtype."""
 
     def __init__(self, width: int, dtype: np.dtype[Any], expected: int | None = None) -> None:
         self.width = width

@@ -26,12 +26,8 @@ THUMBNAIL_SIZE = 32
 class Annotation:
     """Facts of the samples of one batch.
 
-    Parameters
-    ----------
-    facts : dict of str to ndarray of shape (B,)
-        ``"labels"``, ``"ids"`` and columns (as ``"column:NAME"``).
-    thumbnails : ndarray of shape (B, height, width, 1 or 3), uint8, or None
-        Pictures of the inputs.
+    `facts`: each (B,). ``"labels"``, ``"ids"`` and columns (as ``"column:NAME"``).
+    `thumbnails`: (B, height, width, 1 or 3), uint8. Pictures of the inputs.
     """
 
     facts: dict[str, Array] = field(default_factory=dict)
@@ -135,17 +131,10 @@ def looks_like_images(value: Any) -> bool:
 def thumbnails_of(inputs: Any) -> Array:
     """Return small pictures of a batch of images.
 
-    Parameters
-    ----------
-    inputs : Tensor or ndarray of shape (B, C, H, W) or (B, H, W)
-        Any dtype; uint8 is shown as it is, anything else is scaled from its own minimum and
-        maximum, image by image. With one or three channels (of others, the first is shown), which
-        may also be the last axis.
-
-    Returns
-    -------
-    ndarray of shape (B, height, width, 1 or 3), uint8
-        At most 32 pixels a side, the aspect kept.
+    `inputs`: (B, C, H, W) or (B, H, W). Any dtype; uint8 is shown as it is, anything else is scaled
+    from its own minimum and maximum, image by image. With one or three channels (of others, the
+    first is shown), which may also be the last axis.
+    Returned: (B, height, width, 1 or 3), uint8. At most 32 pixels a side, the aspect kept.
 
     Raises
     ------

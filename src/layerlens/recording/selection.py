@@ -38,17 +38,9 @@ INPUT = "input"
 class Target:
     """A module to record.
 
-    Parameters
-    ----------
-    name : str
-        Its qualified name.
-    module : torch.nn.Module
-        The module.
-    paths : tuple of Path or None
-        Places in its output; None is the first floating tensor, wherever it lies.
-    only_new : bool
-        Record its output only where no module inside of it put out the same tensor before:
-        a residual block, but not a plain `torch.nn.Sequential`.
+    `paths`: places in its output; None is the first floating tensor, wherever it lies.
+    `only_new`: record its output only where no module inside of it put out the same tensor before:
+    a residual block, but not a plain `torch.nn.Sequential`.
     """
 
     name: str
@@ -59,19 +51,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was selected of a model.
-
-    Parameters
-    ----------
-    targets : tuple of Target
-        Modules, in the model's order.
-    model_input : bool
-        Whether its input is.
-    named : frozenset of str
-        Modules that were asked for by their own name.
-    operations : tuple of str
-        Patterns of operations that are no modules.
-    """
+    """What was selected of a model."""
 
     targets: tuple[Target, ...]
     model_input: bool
@@ -97,17 +77,12 @@ def qualified_names(model: nn.Module) -> dict[str, nn.Module]:
 def select(model: nn.Module, layers: Selector) -> Selection:
     """Find what a selector means in a model.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model.
-    layers : str, type, module, callable, or iterable of these
-        A glob over qualified names (`fnmatch`; ``*`` also matches dots), which may end in a
-        place in the layer's output (``"lstm[1]"``, ``'encoder["aux"]'``); a module type; a
-        module of the model; a predicate ``(name, module) -> bool``. ``"*"`` alone is every leaf
-        module, and every other module that puts out a tensor which no module inside of it
-        put out. ``"input"`` is the model's own input. ``"op:add"``, ``"op:*"`` and
-        ``"op:block*/add"`` are operations that are no modules, by globs over their names.
+    `layers`: a glob over qualified names (`fnmatch`; ``*`` also matches dots), which may end in a
+    place in the layer's output (``"lstm[1]"``, ``'encoder["aux"]'``); a module type; a module of
+    the model; a predicate ``(name, module) -> bool``. ``"*"`` alone is every leaf module, and every
+    other module that puts out a tensor which no module inside of it put out. ``"input"`` is the
+    model's own input. ``"op:add"``, ``"op:*"`` and ``"op:block*/add"`` are operations that are no
+    modules, by globs over their names.
 
     Raises
     ------

@@ -32,15 +32,7 @@ Side = tuple[int, bool]
 
 
 class Spoiler:
-    """Finds the receptive fields of one layer's places, as far as NaN tells.
-
-    Parameters
-    ----------
-    recall : Recall
-        The model, and an input.
-    layer : str
-        The layer.
-    """
+    """Finds the receptive fields of one layer's places, as far as NaN tells."""
 
     def __init__(self, recall: Recall, layer: str) -> None:
         self._recall = recall

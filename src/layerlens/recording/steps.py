@@ -29,17 +29,7 @@ _LIST = "timeline.json"
 class StepFolder:
     """A folder of steps.
 
-    Parameters
-    ----------
-    root : str or path-like
-        It is made when the first step is written.
-
-    Attributes
-    ----------
-    steps : list of int
-        Those that are there, in order.
-    how : dict
-        How they were recorded, as far as two steps must agree in it.
+    `how`: how they were recorded, as far as two steps must agree in it.
 
     Raises
     ------

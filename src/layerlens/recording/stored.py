@@ -30,15 +30,7 @@ Array = npt.NDArray[Any]
 
 
 class StoredRecord(Recording[LayerRows]):
-    """Rows of all layers of one run, on disk.
-
-    Parameters
-    ----------
-    writer : StoreWriter
-        Of a store that was begun, or goes on.
-    sketch, dtype, random_state
-        See `Recording`.
-    """
+    """Rows of all layers of one run, on disk."""
 
     def __init__(
         self, writer: StoreWriter, *, sketch: str | int | None, dtype: str, random_state: int

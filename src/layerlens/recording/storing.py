@@ -104,17 +104,7 @@ def ranks_of(store: Store | None, rank: Any, world_size: Any) -> tuple[int, int]
 
 
 class StoredRun:
-    """One probe's recording into one folder.
-
-    Parameters
-    ----------
-    store : Store
-        Where, and how.
-    spec : mapping
-        See `StoreWriter`.
-    ranks : (int, int) or None
-        Which rank this is, of how many.
-    """
+    """One probe's recording into one folder."""
 
     def __init__(
         self,
@@ -147,12 +137,7 @@ class StoredRun:
     def is_done(self, total: int | None, limit: int | None) -> bool:
         """Tell whether nothing is left to record.
 
-        Parameters
-        ----------
-        total : int or None
-            How many samples there will be in the end, where that is known.
-        limit : int or None
-            How many are asked for at most.
+        `total`: how many samples there will be in the end, where that is known.
 
         Raises
         ------
@@ -191,15 +176,6 @@ class StoredRun:
         random_state: int,
     ) -> StoredRecord:
         """Lock the store and return the record to go on with.
-
-        Parameters
-        ----------
-        about : mapping
-            See `StoreWriter`.
-        limit : int or None
-            How many samples are asked for at most.
-        sketch, dtype, random_state
-            See `Recording`.
 
         Raises
         ------

@@ -87,12 +87,8 @@ class StoredThumbnails(Thumbnails):
 class JoinedThumbnails(Thumbnails):
     """Those of several recordings, one after the other, in another order.
 
-    Parameters
-    ----------
-    parts : sequence of (int, array-like or None)
-        How many samples each has, and their thumbnails; blank where there are none.
-    order : ndarray of shape (n_samples,), int64
-        Places in the parts together.
+    `parts`: how many samples each has, and their thumbnails; blank where there are none.
+    `order`: (n_samples,), int64. Places in the parts together.
     """
 
     def __init__(self, parts: Sequence[tuple[int, Any]], order: Places) -> None:

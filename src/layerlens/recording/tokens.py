@@ -104,10 +104,7 @@ class PerToken:
 class Tokens:
     """The tokens of one call: which places of (batch, places) are tokens and not padding.
 
-    Parameters
-    ----------
-    keep : Tensor of shape (B, T), bool
-        True where there is a token.
+    `keep`: (B, T), bool. True where there is a token.
     """
 
     def __init__(self, keep: torch.Tensor) -> None:
@@ -180,13 +177,6 @@ class Masks:
 
     A mask is an argument of shape (B, T) whose name ends in ``attention_mask`` (nonzero where
     there is a token) or in ``padding_mask`` (True, or minus infinity, where there is none).
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model.
-    names : mapping of str to torch.nn.Module
-        Its modules by qualified name.
     """
 
     model: nn.Module
@@ -235,15 +225,7 @@ class Masks:
     def of(self, layer: str, batch: int, length: int) -> Tokens | None:
         """Return which of (batch, length) places of a layer's output are tokens.
 
-        Parameters
-        ----------
-        layer : str
-            Qualified name of the module that put it out.
-
-        Returns
-        -------
-        Tokens or None
-            None where no mask of this shape is known, but one of another length.
+        Returned: None where no mask of this shape is known, but one of another length.
         """
         seen = False
         for owner in _around(layer):
@@ -285,13 +267,7 @@ class Masks:
 
 
 class TokenLedger:
-    """The samples of a record in which every token is one, batch after batch.
-
-    Parameters
-    ----------
-    readout : PerToken
-        How tokens are named.
-    """
+    """The samples of a record in which every token is one, batch after batch."""
 
     def __init__(self, readout: PerToken) -> None:
         self._readout = readout

@@ -22,21 +22,10 @@ _NONE = -1
 class TopList:
     """Lines of k entries for n units.
 
-    Parameters
-    ----------
-    n_units, k : int
-        How many lines, and how long.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_units, k), float64
-        Strongest first; -inf where there is none yet.
-    ids : ndarray of shape (n_units, k)
-        Identifiers of the samples: int64 or str.
-    numbers : ndarray of shape (n_units, k), int64
-        Places of the samples in the run; -1 where there is none.
-    cells : ndarray of shape (n_units, k), int64
-        Places in the grid, counted through.
+    `values`: (n_units, k), float64. Strongest first; -inf where there is none yet.
+    `ids`: (n_units, k). Identifiers of the samples: int64 or str.
+    `numbers`: (n_units, k), int64. Places of the samples in the run; -1 where there is none.
+    `cells`: (n_units, k), int64. Places in the grid, counted through.
     """
 
     def __init__(self, n_units: int, k: int) -> None:
@@ -51,10 +40,7 @@ class TopList:
     def wanted(self, values: Array) -> Array:
         """Return which values of a batch may enter, as a mask of shape (B, n_units).
 
-        Parameters
-        ----------
-        values : ndarray of shape (B, n_units)
-            NaN never enters.
+        `values`: (B, n_units). NaN never enters.
         """
         low = self.values[:, -1]
         mask: Array = values >= low  # an equal one may have the smaller id
@@ -78,14 +64,8 @@ class TopList:
     def add(self, mask: Array, values: Array, cells: Array, ids: Array, first: int) -> None:
         """Add what entered of a batch.
 
-        Parameters
-        ----------
-        mask, values, cells : ndarray of shape (B, n_units)
-            What may enter, how strong, and where in the grid.
-        ids : ndarray of shape (B,)
-            Identifiers.
-        first : int
-            Place of the batch's first sample in the run.
+        `mask`, `values`, `cells`: (B, n_units). What may enter, how strong, and where in the grid.
+        `ids`: (B,). Identifiers.
         """
         units = np.flatnonzero(mask.any(0))
         if not units.size:

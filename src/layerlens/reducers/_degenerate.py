@@ -19,14 +19,7 @@ def plain_picture(
 
     A cloud that is one point gives one dot: there is nothing to show, and nothing is invented.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), float32
-    n_components : int
-    method : str
-        What cannot be done, for the note.
-    at_least : int
-        How many distinct points it needs.
+    `X`: (n_samples, n_features), float32.
     """
     if (X.max(axis=0) == X.min(axis=0)).all():
         return np.zeros((len(X), n_components), np.float32), "all samples are the same point"

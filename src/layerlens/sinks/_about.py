@@ -19,18 +19,10 @@ __all__ = ["about"]
 def about(layers: Sequence[LayerEmbedding]) -> str:
     """Return the provenance of a result as one line of strict JSON, ASCII only.
 
-    Parameters
-    ----------
-    layers : sequence of LayerEmbedding
-        The layers of one run; at least one.
-
-    Returns
-    -------
-    str
-        An object with ``layerlens`` (the version that wrote it), ``created``, ``versions``,
-        ``label_names``, and ``layers``: for each, in depth order, its name, place, reducer,
-        parameters, metrics, and what is known of the module. NaN and infinity, which JSON does
-        not have, are null.
+    `layers`: the layers of one run; at least one.
+    Returned: an object with ``layerlens`` (the version that wrote it), ``created``, ``versions``,
+    ``label_names``, and ``layers``: for each, in depth order, its name, place, reducer, parameters,
+    metrics, and what is known of the module. NaN and infinity, which JSON does not have, are null.
     """
     run = layers[0].run
     content = {

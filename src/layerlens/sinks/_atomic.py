@@ -34,10 +34,7 @@ class AtomicFile:
     file system and is atomic. `commit` puts it in the target's place, `discard` removes it. What
     lay under the name before stays until `commit`, and after `discard`.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The final name. A symbolic link is followed: the file it points to is replaced.
+    `path`: the final name. A symbolic link is followed: the file it points to is replaced.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -141,12 +138,7 @@ class AtomicFolder:
     replaced only if it is empty or holds the `mark`, the name of a file that every result of this
     kind has: what somebody else keeps in a folder is never removed.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The final name. A symbolic link is followed: the folder it points to is replaced.
-    mark : str
-        Name of the file by which a folder of this kind is known.
+    `path`: the final name. A symbolic link is followed: the folder it points to is replaced.
     """
 
     def __init__(self, path: str | os.PathLike[str], mark: str) -> None:

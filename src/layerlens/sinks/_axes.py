@@ -16,17 +16,9 @@ _DIGITS = 4
 def steps(layers: Sequence[LayerEmbedding]) -> dict[str, Any] | None:
     """Return what a page with a second slider has in its head, None where there is one axis.
 
-    Parameters
-    ----------
-    layers : sequence of LayerEmbedding
-        In depth order, of one run.
-
-    Returns
-    -------
-    dict or None
-        ``axis`` (``"step"`` or ``"model"``), the ``names`` of its places, the ``layers`` that
-        they have between them, and ``at``: for each place and layer its number in the page, -1
-        where the place lacks it. Two models have such an axis only if their layers are the same.
+    Returned: ``axis`` (``"step"`` or ``"model"``), the ``names`` of its places, the ``layers`` that
+    they have between them, and ``at``: for each place and layer its number in the page, -1 where
+    the place lacks it. Two models have such an axis only if their layers are the same.
     """
     if any(layer.info.step is None for layer in layers):
         return None

@@ -65,13 +65,7 @@ def style() -> AbstractContextManager[None]:
 
 
 class Canvas:
-    """A page.
-
-    Parameters
-    ----------
-    width, height : float
-        Inches.
-    """
+    """A page."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width = width
@@ -165,14 +159,8 @@ class Canvas:
 class Picture:
     """A way to draw results of one kind.
 
-    Parameters
-    ----------
-    draw : callable
-        ``draw(result, **options)`` returns a matplotlib Figure.
-    pages : callable, optional
-        ``pages(result, **options)`` returns several, for formats that hold them.
-    checks : mapping of str to Check
-        What the options may be.
+    `draw`: ``draw(result, **options)`` returns a matplotlib Figure.
+    `pages`: ``pages(result, **options)`` returns several, for formats that hold them.
     """
 
     def __init__(
@@ -244,18 +232,9 @@ _PNG = {"Software": None}
 def over(image: Array, values: Array, most: float, cmap: Colormap, signed: bool) -> Array:
     """Return a map laid over the grey picture of its input, stretched to it.
 
-    Parameters
-    ----------
-    image : ndarray of shape (H, W, 3)
-        The input.
-    values : ndarray of shape (h, w)
-        The map.
-    most : float
-        The magnitude that gets the full colour.
-    cmap : Colormap
-        Of the map.
-    signed : bool
-        Whether it goes from ``-most``, or from 0.
+    `image`: (H, W, 3). The input.
+    `values`: (h, w). The map.
+    `signed`: whether it goes from ``-most``, or from 0.
     """
     height, width = image.shape[:2]
     rows = np.arange(height) * values.shape[0] // height

@@ -31,21 +31,7 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What stands above a panel.
-
-    Parameters
-    ----------
-    name : str
-        The layer's name.
-    mark : str
-        Superscript number of its notes, or empty.
-    place : str
-        Its place in depth order.
-    facts : tuple of str
-        What it is: each is left out where there is no room.
-    metrics : tuple of str
-        What was measured, likewise.
-    """
+    """What stands above a panel."""
 
     name: str
     mark: str

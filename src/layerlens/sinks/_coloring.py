@@ -24,22 +24,10 @@ _MOST_CLASSES = 100  # more integers than this are taken for numbers, not for cl
 class Coloring:
     """What the points' colours mean, the same for all layers.
 
-    Parameters
-    ----------
-    kind : {"classes", "values", "plain"}
-        Whether points have classes, numbers, or neither.
-    title : str
-        What the colour shows.
-    per_layer : list of ndarray of shape (n_rows,)
-        For each layer the points' classes (-1 where not known) or numbers (NaN where not known).
-    names : list of str
-        The classes' names.
-    styles : list of ClassStyle
-        And how they are drawn.
-    limits : tuple of float
-        Least and greatest number.
-    unknown : bool
-        Whether there are points whose class or number is not known.
+    `kind`: {"classes", "values", "plain"}. Whether points have classes, numbers, or neither.
+    `per_layer`: each (n_rows,). For each layer the points' classes (-1 where not known) or numbers
+    (NaN where not known).
+    `unknown`: whether there are points whose class or number is not known.
     """
 
     kind: str
@@ -54,13 +42,8 @@ class Coloring:
 def coloring(layers: Sequence[LayerEmbedding], color: str | None) -> Coloring:
     """Choose what the colours mean.
 
-    Parameters
-    ----------
-    layers : sequence of LayerEmbedding
-        The layers, of one run.
-    color : str or None
-        ``"auto"`` (labels, else clusters, else nothing), ``"label"``, ``"cluster"``,
-        ``"stress"``, ``"spread"``, the name of one of the run's columns, or None for one colour.
+    `color`: ``"auto"`` (labels, else clusters, else nothing), ``"label"``, ``"cluster"``,
+    ``"stress"``, ``"spread"``, the name of one of the run's columns, or None for one colour.
 
     Raises
     ------

@@ -31,19 +31,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Column:
     """A fact of each sample.
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    kind : {"category", "number", "text"}
-        How it is stored: see `values`.
-    values : ndarray of shape (n_samples,), or list of str
-        Codes of levels, `len(levels)` where there is no value; float32, NaN where there is none;
-        or strings.
-    levels : tuple of str
-        What a category's codes stand for.
-    role : str
-        ``"label"``, ``"prediction"``, ``"correct"``, ``"id"``, or nothing.
+    `kind`: {"category", "number", "text"}. How it is stored: see `values`.
+    `values`: (n_samples,), or list of str. Codes of levels, `len(levels)` where there is no value;
+    float32, NaN where there is none; or strings.
+    `role`: ``"label"``, ``"prediction"``, ``"correct"``, ``"id"``, or nothing.
     """
 
     name: str

@@ -133,16 +133,8 @@ def draw(
 def write(figure: Figure, stream: BinaryIO, kind: str, dpi: float) -> None:
     """Write a figure; the same figure gives the same bytes.
 
-    Parameters
-    ----------
-    figure : Figure
-        What `draw` returned.
-    stream : binary file
-        Where to.
-    kind : {"png", "svg", "pdf"}
-        The format.
-    dpi : float
-        Pixels to the inch, also of what vector formats hold as an image.
+    `kind`: {"png", "svg", "pdf"}. The format.
+    `dpi`: pixels to the inch, also of what vector formats hold as an image.
     """
     undated: dict[str, dict[str, None]] = {
         "png": {"Software": None},

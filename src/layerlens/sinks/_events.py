@@ -30,15 +30,8 @@ def version_event(wall_time: float) -> bytes:
 def scalar_event(tag: str, value: float, step: int, wall_time: float) -> bytes:
     """Return the message of one scalar.
 
-    Parameters
-    ----------
-    tag : str
-        Name of the curve.
-    value : float
-    step : int
-        Where on the curve the value lies, from 0.
-    wall_time : float
-        Seconds since 1970.
+    `step`: where on the curve the value lies, from 0.
+    `wall_time`: seconds since 1970.
     """
     with np.errstate(over="ignore"):  # what a float32 cannot hold is infinity
         single = np.array(value, "<f8").astype("<f4").tobytes()

@@ -42,14 +42,8 @@ _THUMBNAIL_BYTES = 200  # in the file, for each point, up to the budget
 class PackedPage:
     """What a page holds.
 
-    Parameters
-    ----------
-    head : dict
-        JSON's types only.
-    sections : dict of str to bytes or list of str
-        By name; texts are lists.
-    samples : ndarray of shape (n,)
-        Which sample of the run each row of the page is.
+    `sections`: by name; texts are lists.
+    `samples`: (n,). Which sample of the run each row of the page is.
     """
 
     head: dict[str, Any]
@@ -78,20 +72,8 @@ def pack(
 ) -> PackedPage:
     """Turn layers of one run into a page's data.
 
-    Parameters
-    ----------
-    layers : sequence of LayerEmbedding
-        In depth order, of one run.
-    title : str, optional
-        Heading of the page.
-    max_points : int, optional
-        Most points; of more, a sample is drawn, from each class in proportion.
-    neighbors : bool
-        Whether points have their native neighbours in the page.
-    thumbnail_bytes : int
-        Most bytes that thumbnails take in the file.
-    seed : int
-        Of the rows' order and of samples.
+    `max_points`: most points; of more, a sample is drawn, from each class in proportion.
+    `thumbnail_bytes`: most bytes that thumbnails take in the file.
     """
     run = layers[0].run
     columns = columns_of(run)

@@ -39,12 +39,8 @@ UNKNOWN = "#d3d3d3"
 class ClassStyle:
     """How the points of a class are drawn.
 
-    Parameters
-    ----------
-    color : str
-        Hexadecimal, ``"#3f90da"``.
-    marker : str
-        Of matplotlib's: ``"o"``, ``"^"``, ….
+    `color`: Hexadecimal, ``"#3f90da"``.
+    `marker`: of matplotlib's: ``"o"``, ``"^"``, ….
     """
 
     color: str

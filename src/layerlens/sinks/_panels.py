@@ -28,12 +28,7 @@ _MARGIN = 0.05
 class Frame:
     """What a panel shows: the limits of its axes.
 
-    Parameters
-    ----------
-    x, y : tuple of float
-        Least and greatest value.
-    box : ndarray of shape (12, 2, 2), or None
-        For three dimensions, the edges of the common box as seen.
+    `box`: (12, 2, 2). For three dimensions, the edges of the common box as seen.
     """
 
     x: Limits
@@ -45,14 +40,9 @@ class Frame:
 class Placed:
     """A layer's points as they go to the panel.
 
-    Parameters
-    ----------
-    xy : ndarray of shape (n_rows, 2)
-        Where they lie.
-    order : ndarray of shape (n_rows,)
-        In which order they are drawn.
-    nearness : ndarray of shape (n_rows,), or None
-        For three dimensions, from 0 at the far end to 1 at the near one.
+    `xy`: (n_rows, 2). Where they lie.
+    `order`: (n_rows,). In which order they are drawn.
+    `nearness`: (n_rows,). For three dimensions, from 0 at the far end to 1 at the near one.
     """
 
     xy: Array
@@ -69,14 +59,7 @@ def place(
     for being last; those whose class is not known lie below all others. In three dimensions the
     near ones come last.
 
-    Parameters
-    ----------
-    layers : sequence of LayerEmbedding
-        The layers.
-    colors : Coloring
-        What the colours mean.
-    scale : {"shared", "layer"}
-        Whether all panels have the same limits, or each its own.
+    `scale`: {"shared", "layer"}. Whether all panels have the same limits, or each its own.
     """
     # seeded by a constant: the picture is the same each time
     rank = np.random.default_rng(0).permutation(layers[0].run.n_samples)
@@ -182,22 +165,10 @@ def _strips(codes: Array, colors: Coloring, rank: Array) -> Array:
 def places_for_names(xy: Array, codes: Array, frame: Frame, n_classes: int) -> dict[int, Array]:
     """Find for each class the place where it is densest, if it has one to itself.
 
-    Parameters
-    ----------
-    xy : ndarray of shape (n_rows, 2)
-        Where the points lie.
-    codes : ndarray of shape (n_rows,)
-        Their classes.
-    frame : Frame
-        The panel's limits.
-    n_classes : int
-        Number of classes.
-
-    Returns
-    -------
-    dict of int to ndarray of shape (2,)
-        The middle of the class's nearest points there. Classes that are nowhere among
-        themselves, or are spread all over, are left out: their name would mislead.
+    `xy`: (n_rows, 2). Where the points lie.
+    `codes`: (n_rows,). Their classes.
+    Returned: each (2,). The middle of the class's nearest points there. Classes that are nowhere
+    among themselves, or are spread all over, are left out: their name would mislead.
     """
     cells = 16
     edges = [np.linspace(*limits, cells + 1) for limits in (frame.x, frame.y)]

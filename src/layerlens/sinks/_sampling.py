@@ -22,16 +22,7 @@ Indices = npt.NDArray[np.int64]
 class PageRows:
     """The samples of a page in its order.
 
-    Parameters
-    ----------
-    samples : ndarray of shape (n,)
-        Which sample of the run each row is.
-    total : int
-        Samples of the run.
-    n_wrong : int
-        How many rows, the last ones, are mistakes of the model.
-    notes : tuple of str
-        What to say of the choice.
+    `samples`: (n,). Which sample of the run each row is.
     """
 
     samples: Indices
@@ -69,16 +60,9 @@ def page_rows(total: int, columns: Sequence[Column], max_points: int | None, see
     Class order must not decide which points lie on top of which, so the order is drawn. Mistakes
     come last, on top: they are what one looks for.
 
-    Parameters
-    ----------
-    total : int
-        Samples of the run.
-    columns : sequence of Column
-        Of which the label says what classes there are, and ``correct`` what mistakes.
-    max_points : int or None
-        Most samples. Of more, a sample is drawn from each class in proportion, at least one.
-    seed : int
-        Of both draws.
+    `columns`: of which the label says what classes there are, and ``correct`` what mistakes.
+    `max_points`: most samples. Of more, a sample is drawn from each class in proportion, at least
+    one.
     """
     random = np.random.default_rng(seed)
     samples = np.arange(total)

@@ -27,18 +27,10 @@ _RUNGS = ((32, 100), (32, 80), (32, 60), (24, 60), (16, 60))
 class Sprites:
     """Thumbnails, encoded.
 
-    Parameters
-    ----------
-    width, height : int
-        Of one image, in pixels.
-    columns : int
-        Images in a row of a sheet; rows are filled from the left, sheets from the top.
-    mime : str
-        ``"image/webp"`` or ``"image/png"``.
-    sheets : list of bytes
-        `PER_SHEET` images each, fewer in the last.
-    rows : ndarray of shape (n_images,)
-        Which of the images that were given these are, ascending.
+    `width`, `height`: of one image, in pixels.
+    `columns`: images in a row of a sheet; rows are filled from the left, sheets from the top.
+    `mime`: ``"image/webp"`` or ``"image/png"``.
+    `rows`: (n_images,). Which of the images that were given these are, ascending.
     """
 
     width: int
@@ -57,21 +49,9 @@ def sprites(
 ) -> Sprites | None:
     """Pack thumbnails as large and as well as the budget allows.
 
-    Parameters
-    ----------
-    images : callable
-        Returns the images of some rows: uint8, of shape (len(rows), height, width, 1 or 3).
-    n : int
-        How many there are.
-    budget : int
-        Bytes that the encoded sheets may have together.
-    some : callable
-        Returns which rows to keep, ascending, where only so many can be kept.
-
-    Returns
-    -------
-    Sprites or None
-        None where the budget has no room for even a few.
+    `images`: returns the images of some rows: uint8, of shape (len(rows), height, width, 1 or 3).
+    `some`: returns which rows to keep, ascending, where only so many can be kept.
+    Returned: None where the budget has no room for even a few.
     """
     if not n or budget <= 0:
         return None

@@ -29,10 +29,7 @@ def printable(text: str) -> str:
 class Ruler:
     """Measures text before it is drawn.
 
-    Parameters
-    ----------
-    family : str or sequence of str
-        Font family, or several: what the first lacks is taken from the next.
+    `family`: font family, or several: what the first lacks is taken from the next.
     """
 
     def __init__(self, family: str | Sequence[str] = "DejaVu Sans") -> None:

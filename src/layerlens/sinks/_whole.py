@@ -33,11 +33,6 @@ class WholeFileSink(ABC):
     """A file that is made from all layers when the block ends.
 
     The layers are kept as they come, by reference: their arrays exist once.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Where the file goes.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()

@@ -53,17 +53,7 @@ class ChunkCache:
 
 
 class StoredArray:
-    """One array of a store, as it was when the commit was read.
-
-    Parameters
-    ----------
-    folder : Folder or Bucket
-        The store.
-    entry : Entry
-        Which array.
-    cache : ChunkCache, optional
-        Shared with others.
-    """
+    """One array of a store, as it was when the commit was read."""
 
     def __init__(self, folder: Source, entry: Entry, cache: ChunkCache | None = None) -> None:
         self.folder = folder

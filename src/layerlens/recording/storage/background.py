@@ -16,10 +16,7 @@ class Background:
 
     A job that fails ends it all: what waits is given up, and every later call raises the error.
 
-    Parameters
-    ----------
-    limit : int
-        How many bytes the jobs that wait may hold; whoever brings more waits.
+    `limit`: how many bytes the jobs that wait may hold; whoever brings more waits.
     """
 
     def __init__(self, limit: int) -> None:

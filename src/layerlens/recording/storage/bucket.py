@@ -19,17 +19,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a letter and a colon are a d
 
 
 class Bucket:
-    """Reads the files of a store that lies elsewhere: what `Folder` does for one on disk.
-
-    Parameters
-    ----------
-    objects : obstore store
-        Whose root, or prefix, is the store's.
-    root : str
-        What to call it in messages.
-    prefix : str
-        Where in it the store lies.
-    """
+    """Reads the files of a store that lies elsewhere: what `Folder` does for one on disk."""
 
     def __init__(self, objects: Any, root: str, prefix: str = "") -> None:
         self.objects = objects
@@ -107,11 +97,8 @@ def is_url(text: str) -> bool:
 def source_of(given: Any) -> Source:
     """Return where a store is read from.
 
-    Parameters
-    ----------
-    given : str, path-like or obstore store
-        A folder; a URL such as ``"s3://bucket/run.zarr"``; or an object store whose prefix is the
-        store's.
+    `given`: a folder; a URL such as ``"s3://bucket/run.zarr"``; or an object store whose prefix is
+    the store's.
 
     Raises
     ------

@@ -34,18 +34,10 @@ THUMBNAILS = "thumbnails"
 class _Column:
     """One fact.
 
-    Parameters
-    ----------
-    array : GrowingArray
-        Its values.
-    first : str
-        NumPy's kind of its first batch, which decides what stands for a missing number.
-    unit : str
-        NumPy's dtype of a date or a span of time, which is stored as whole numbers.
-    given : str
-        Dtype of what was given alone, without what stands for missing numbers.
-    missing : list of [int, int]
-        Spans of samples of which it is not known.
+    `first`: NumPy's kind of its first batch, which decides what stands for a missing number.
+    `unit`: NumPy's dtype of a date or a span of time, which is stored as whole numbers.
+    `given`: dtype of what was given alone, without what stands for missing numbers.
+    `missing`: spans of samples of which it is not known.
     """
 
     array: GrowingArray
@@ -68,12 +60,7 @@ class _Column:
 class Columns:
     """All facts of a run's samples.
 
-    Parameters
-    ----------
-    make : callable
-        ``(name, dtype, shape) -> GrowingArray``.
-    retire : callable
-        Takes an array that another one stands for.
+    `make`: ``(name, dtype, shape) -> GrowingArray``.
     """
 
     def __init__(self, make: Make, retire: Callable[[GrowingArray], None]) -> None:

@@ -44,12 +44,7 @@ class DamagedStoreError(StoreError):
 class Folder:
     """The folder of a store; names are relative to it, with ``/`` between the parts.
 
-    Parameters
-    ----------
-    root : str or path-like
-        The folder.
-    sync : bool, default False
-        Wait until the disk has each file, so that even a power cut takes nothing committed.
+    `sync`: wait until the disk has each file, so that even a power cut takes nothing committed.
     """
 
     def __init__(self, root: str | os.PathLike[str], *, sync: bool = False) -> None:
@@ -104,14 +99,7 @@ class Folder:
     def write(self, name: str, *parts: Any, beside: str = "") -> None:
         """Write a file of parts, one after the other, each contiguous bytes.
 
-        Parameters
-        ----------
-        name : str
-            Which.
-        *parts : bytes-like
-            What it holds.
-        beside : str
-            What sets the file under way apart from those of others who write the same.
+        `beside`: what sets the file under way apart from those of others who write the same.
 
         Raises
         ------
@@ -187,14 +175,8 @@ class Folder:
     def read(self, name: str, *, size: int | None = None, limit: int = MAX_FILE) -> bytes:
         """Read a whole file: a regular one, and no link.
 
-        Parameters
-        ----------
-        name : str
-            Which.
-        size : int, optional
-            How many bytes it must have.
-        limit : int, optional
-            How many it may have, where that is not known.
+        `size`: how many bytes it must have.
+        `limit`: how many it may have, where that is not known.
 
         Raises
         ------

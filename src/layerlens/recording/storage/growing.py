@@ -35,13 +35,8 @@ class ChunkWriter(Protocol):
 class GrowingArray:
     """One array that rows are appended to.
 
-    Parameters
-    ----------
-    writer : ChunkWriter
-        Who writes its chunks.
-    entry : Entry
-        Key, name, dtype, shape and chunk; with rows, the array goes on behind them, and a last
-        chunk that is not full is read again.
+    `entry`: key, name, dtype, shape and chunk; with rows, the array goes on behind them, and a last
+    chunk that is not full is read again.
     """
 
     def __init__(self, writer: ChunkWriter, entry: Entry) -> None:

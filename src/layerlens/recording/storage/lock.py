@@ -23,11 +23,6 @@ class WriterLock:
     The file stays when the lock is let go: to remove it would let two writers lock two files of one
     name. While the lock is held it says by whom.
 
-    Parameters
-    ----------
-    folder : path
-        The store's folder, which is there.
-
     Raises
     ------
     StoreError

@@ -29,15 +29,6 @@ def chunk_rows_for(row_bytes: Sequence[int], expected: int | None, buffer: int) 
 
     A power of two where nothing is known of how many come; else a number of which few do not fill
     the last chunk, and that halves as often as the widest layer's chunks need.
-
-    Parameters
-    ----------
-    row_bytes : sequence of int
-        Bytes of a row of each layer.
-    expected : int or None
-        How many samples will come, where that is known.
-    buffer : int
-        Bytes that the recording may hold.
     """
     rows = min(_MAX_ROWS, _power_below(buffer // 2 // max(1, sum(row_bytes))))
     if not expected:

@@ -65,22 +65,8 @@ def dump(value: Any) -> bytes:
 class Entry:
     """One array: a layer's rows, or one fact of the samples.
 
-    Parameters
-    ----------
-    key : str
-        Its folder, ``layers/L00017`` or ``samples/C00002``.
-    name : str
-        The layer's name, or ``ids``, ``labels``, ``index``, ``thumbnails``, ``column:NAME``.
-    dtype : str
-        One of `DTYPES`.
-    shape : tuple of int
-        Of one row.
-    chunk : int
-        Rows in a chunk.
-    rows : int
-        Rows that count.
-    facts : mapping
-        What else is known, of JSON's types.
+    `key`: its folder, ``layers/L00017`` or ``samples/C00002``.
+    `name`: the layer's name, or ``ids``, ``labels``, ``index``, ``thumbnails``, ``column:NAME``.
     """
 
     key: str
@@ -181,32 +167,13 @@ class Entry:
 class Manifest:
     """One commit.
 
-    Parameters
-    ----------
-    rows : int
-        Samples that count.
-    complete : bool
-        Whether the recording came to its end.
-    limit : int or None
-        Where it was told to end, if that was before the batches ended.
-    chunk_rows : int
-        Samples between two commits; 0 before the first batch.
-    created : str
-        When the recording began.
-    spec : mapping
-        What is recorded and how: what must be equal to go on.
-    about : mapping
-        What else is known of the run: versions, names of classes, the layers left out.
-    batches : tuple of (int, int, int)
-        The batches that hold the samples: how many samples one makes, of how many that were given
-        (texts, where each token is a sample), and how many such batches follow each other.
-    counters : tuple of int
-        How many layers and how many facts were ever given a key.
-    layers, samples : tuple of Entry
-        The arrays.
-    sketches : tuple of Entry
-        What layers' rows were multiplied by, where that was fitted: by the layer's name, with keys
-        like those of layers.
+    `limit`: where it was told to end, if that was before the batches ended.
+    `chunk_rows`: samples between two commits; 0 before the first batch.
+    `about`: what else is known of the run: versions, names of classes, the layers left out.
+    `batches`: the batches that hold the samples: how many samples one makes, of how many that were
+    given (texts, where each token is a sample), and how many such batches follow each other.
+    `sketches`: what layers' rows were multiplied by, where that was fitted: by the layer's name,
+    with keys like those of layers.
     """
 
     rows: int = 0

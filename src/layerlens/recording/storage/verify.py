@@ -18,13 +18,6 @@ _MOST = 256 << 20
 def verify(folder: Source) -> tuple[int, list[tuple[str, str]]]:
     """Read all files that the last commit names.
 
-    Returns
-    -------
-    count : int
-        How many files were read.
-    problems : list of (str, str)
-        Path of each damaged file, and what is wrong with it.
-
     Raises
     ------
     StoreError

@@ -85,17 +85,7 @@ class LayerRows:
 
 @dataclass(frozen=True, slots=True)
 class LayerState:
-    """What a commit needs to know of a layer.
-
-    Parameters
-    ----------
-    rows : LayerRows
-        Its rows.
-    spans : sequence of (int, int)
-        Which samples they are of.
-    facts : mapping
-        What else is known of it.
-    """
+    """What a commit needs to know of a layer."""
 
     rows: LayerRows
     spans: Spans
@@ -105,25 +95,9 @@ class LayerState:
 class StoreWriter:
     """Writes one store, from the lock to the last commit.
 
-    Parameters
-    ----------
-    folder : Folder
-        Where.
-    spec : mapping
-        What is recorded and how. A store that is there must have an equal one.
-    about : mapping
-        What else is known.
-    created : str
-        The time; of a store that goes on, the first one counts.
-    limit : int or None
-        Where the recording is to end, if not with the batches.
-    buffer : int
-        Bytes to hold.
-
-    Attributes
-    ----------
-    manifest : Manifest
-        The last commit; right after opening, where the recording goes on.
+    `spec`: what is recorded and how. A store that is there must have an equal one.
+    `created`: the time; of a store that goes on, the first one counts.
+    `manifest`: the last commit; right after opening, where the recording goes on.
 
     Raises
     ------
@@ -178,12 +152,8 @@ class StoreWriter:
     ) -> None:
         """Give arrays to layers that came for the first time.
 
-        Parameters
-        ----------
-        layers : sequence of (str, LayerRows)
-            Name and rows of each; rows before `start` and from ``stop[name]`` on do not count.
-        start : int
-        stop : mapping of str to int
+        `layers`: name and rows of each; rows before `start` and from ``stop[name]`` on do not
+        count.
         """
         new = [(name, rows) for name, rows in layers if rows.array is None]
         if not self._chunk_rows and new:
@@ -281,25 +251,7 @@ class StoreWriter:
         complete: bool = False,
         limit: int | None = None,
     ) -> None:
-        """Have the samples taken so far count: up to the last whole chunk, or all of them.
-
-        Parameters
-        ----------
-        layers : sequence of LayerState
-            In order.
-        about : mapping
-            What is known of the run by now.
-        batches : sequence of (int, int, int)
-            See `Manifest`.
-        dropped : sequence of LayerRows
-            Layers that are left out from now on.
-        everything : bool
-            Whether chunks that are not full are written too.
-        complete : bool
-            Whether this is the end.
-        limit : int or None
-            Where it was told to end.
-        """
+        """Have the samples taken so far count: up to the last whole chunk, or all of them."""
         step = self._chunk_rows or 1
         rows = self.rows if everything else self.rows - self.rows % step
         entries = []
