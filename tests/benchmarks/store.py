@@ -275,12 +275,15 @@ def main() -> int:
     parser.add_argument("--samples", nargs="+", type=int, default=[32], help="of memory: several")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="of the network (as many as torch takes)")
     parser.add_argument("--folder", type=Path, help="where to write (a temporary folder)")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         run_child(*given.child)
         return 0
+    if given.threads:
+        torch.set_num_threads(given.threads)
     from importlib.metadata import version
 
     print(

@@ -205,8 +205,8 @@ def test_pictures_are_kept_comparable_along_depth_and_steps(reducer):
         )
 
     assert all_steps(emb) < 1.001 * all_steps(loose)
-    if reducer != "pca":  # which turns little by itself
-        assert all_steps(emb) < 0.8 * all_steps(loose)
+    # alone they may lie alike by chance: 1.04 here, .59 with the lowest versions
+    assert reducer == "pca" or all_steps(emb) < 0.7
 
 
 def test_one_step_alone_is_a_plain_series():
