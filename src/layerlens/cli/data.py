@@ -40,18 +40,10 @@ class Broken(Exception):  # noqa: N818 -- it says what a sample is, and is never
 class Data:
     """Samples that are read when they are asked for.
 
-    Parameters
-    ----------
-    title : str
-        What it is, in a few words.
-    ids : ndarray of shape (n_samples,)
-    read : callable
-        ``read(i)`` gives sample i, a Pillow image or an array; `Broken` if it cannot be read.
-    are_images : bool
-        Whether samples are Pillow images, to be brought to one format.
-    labels : ndarray of shape (n_samples,) or None
-    label_names : tuple of str or None
-        Of integer labels.
+    `ids`: (n_samples,).
+    `read`: ``read(i)`` gives sample i, a Pillow image or an array; `Broken` if it cannot be read.
+    `are_images`: whether samples are Pillow images, to be brought to one format.
+    `labels`: (n_samples,).
     """
 
     title: str
@@ -82,13 +74,10 @@ class Data:
 class Batch:
     """Samples on their way into the model.
 
-    Parameters
-    ----------
-    inputs : Tensor of shape (n, ...)
-    ids : ndarray of shape (n,)
-    labels : ndarray of shape (n,) or None
-    pixels : ndarray of shape (n, channels, height, width), uint8, or None
-        What thumbnails are made of.
+    `inputs`: (n, ...).
+    `ids`: (n,).
+    `labels`: (n,).
+    `pixels`: (n, channels, height, width), uint8. What thumbnails are made of.
     """
 
     inputs: Tensor
@@ -102,14 +91,6 @@ class Batches:
 
     `sampler` and `classes` are where a `torch.utils.data.DataLoader` has the number of samples
     and their classes' names, so that `Probe.run` finds them.
-
-    Parameters
-    ----------
-    data : Data
-    size : int
-        Samples in a batch.
-    wanted : ImageFormat or None
-        For data that are images.
     """
 
     def __init__(self, data: Data, size: int, wanted: ImageFormat | None) -> None:
@@ -156,13 +137,8 @@ class Batches:
 def open_data(path: Path, split: str | None = None) -> Data:
     """Find out what lies at a path.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A folder of images, whose subfolders are classes; an ``.npy`` or ``.npz`` file; or a
-        folder that Hugging Face ``datasets`` saved.
-    split : str, optional
-        Which part of a data set that has several.
+    `path`: a folder of images, whose subfolders are classes; an ``.npy`` or ``.npz`` file; or a
+    folder that Hugging Face ``datasets`` saved.
 
     Raises
     ------

@@ -18,14 +18,8 @@ _SEED = 0
 class Digits:
     """Images of digits, some to learn from and the rest to look at.
 
-    Parameters
-    ----------
-    name : str
-        What they are.
-    train_x, test_x : Tensor of shape (N, 1, 28, 28), float32, from 0 to 1
-        Images.
-    train_y, test_y : Tensor of shape (N,), int64
-        Which digit each is.
+    `train_x`, `test_x`: (N, 1, 28, 28), float32, from 0 to 1. Images.
+    `train_y`, `test_y`: (N,), int64. Which digit each is.
     """
 
     name: str

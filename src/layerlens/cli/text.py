@@ -8,15 +8,7 @@ __all__ = ["table"]
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Lay out rows, the first being the head, in columns as wide as they need to be.
-
-    Parameters
-    ----------
-    rows : sequence of sequence of str
-        All of one length.
-    right : sequence of int
-        Columns that are set flush right, as numbers are.
-    """
+    """Lay out rows, the first being the head, in columns as wide as they need to be."""
     rows = [
         [
             "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell)

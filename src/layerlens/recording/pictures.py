@@ -24,21 +24,8 @@ PICTURES = Registry(
 def save(picture: str, of: Any, path: str | os.PathLike[str], **options: Any) -> Path:
     """Draw a result into a file: .png, .svg or .pdf.
 
-    Parameters
-    ----------
-    picture : str
-        Name of the picture.
-    of : object
-        The result.
-    path : str or path-like
-        Where to. Nothing lies there before the picture is whole.
-    **options
-        Those of the picture, and ``dpi``.
-
-    Returns
-    -------
-    Path
-        Where it lies.
+    `options` are those of the picture, and ``dpi``. Nothing lies at `path` before the picture is
+    whole.
 
     Raises
     ------
