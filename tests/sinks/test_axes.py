@@ -27,7 +27,7 @@ def test_a_timeline_is_a_table_of_steps_and_layers():
         "axis": "step", "names": ["0", "5", "100"], "layers": ["a", "b"],
         "at": [[0, 1], [2, 3], [4, 5]],
     }  # fmt: skip
-    assert counted(layers) == "2 layers at 3 steps"
+    assert counted(len(layers), steps(layers)) == "2 layers at 3 steps"
 
 
 def test_steps_are_in_order_whatever_the_order_of_the_pictures():
@@ -47,7 +47,7 @@ def test_a_layer_that_comes_later_stands_behind_the_one_before_it():
 )
 def test_what_is_no_series_of_steps_has_one_axis(names):
     assert steps(series(*names)) is None
-    assert counted(series(*names)) == "2 layers"
+    assert counted(2, steps(series(*names))) == "2 layers"
     head = pack(series(*names)).head
     assert head["steps"] is None and head["comparison"] is None
 
@@ -67,9 +67,9 @@ def test_two_models_of_the_same_layers_have_a_second_axis_and_others_have_not():
     assert steps(same) == {
         "axis": "model", "names": ["one", "two"], "layers": ["x", "y"], "at": [[0, 1], [2, 3]],
     }  # fmt: skip
-    assert counted(same) == "2 layers of 2 models"
+    assert counted(len(same), steps(same)) == "2 layers of 2 models"
     other = list(ll.reduce(pair(("x", "z")).together(), "pca").values())
-    assert steps(other) is None and counted(other) == "4 layers"
+    assert steps(other) is None and counted(len(other), None) == "4 layers"
 
 
 def test_the_page_of_two_models_has_their_figures(tmp_path):

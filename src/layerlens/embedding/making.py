@@ -44,6 +44,7 @@ class ReducerMaker:
         common: Mapping[str, Any],
         params: Mapping[str, Any],
     ) -> None:
+        self._given = reducer, common, params
         self._prototype: Any = None
         self._factory: Callable[..., Any] | None = None
         self._arguments: dict[str, Any] = {}
@@ -109,6 +110,11 @@ class ReducerMaker:
         if isinstance(own, int | np.integer) and not isinstance(own, bool):
             self.check_components(int(own))
         return made
+
+    def with_seed(self, random_state: int) -> ReducerMaker:
+        """Return what makes the same reducers from another seed."""
+        reducer, common, params = self._given
+        return ReducerMaker(reducer, {**common, "random_state": random_state}, params)
 
     def check_components(self, drawn: int) -> None:
         """Refuse a reducer that keeps its own ``n_components`` where others were asked for.

@@ -173,7 +173,6 @@ def reduce(
     }
     make = check_reduction(reducer, params, random_state=random_state, n_jobs=n_jobs, **options)
     clouds = layer_clouds(activations, layers)
-    common = {"n_components": n_components, "random_state": random_state, "n_jobs": n_jobs}
     whole = clouds
     if in_blocks is not True or max_samples != "auto":
         clouds = _part(clouds, make, max_samples, random_state or 0)
@@ -198,9 +197,7 @@ def reduce(
         others = [
             [
                 picture.coordinates
-                for picture in Drawer(
-                    ReducerMaker(reducer, {**common, "random_state": seed}, params), **drawing
-                ).draw(clouds)
+                for picture in Drawer(make.with_seed(seed), **drawing).draw(clouds)
             ]
             for seed in more_seeds
         ]

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from layerlens.recording.compiling import compiled
+
 __all__ = ["strongest_cells"]
 
 Cells = npt.NDArray[np.int64]
@@ -48,12 +50,4 @@ def _first_maximum(maps: Any, samples: Cells, units: Cells, cells: Cells) -> Non
 @cache
 def _scan() -> Scan | None:
     """Return the loop, compiled the first time; None where numba cannot be had."""
-    try:
-        import numba
-    except ImportError:  # numba does not follow a new Python at once
-        return None
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"}}
-    try:
-        return numba.njit(cache=True, **options)(_first_maximum)  # type: ignore[no-any-return]
-    except RuntimeError:  # nowhere to keep what was compiled
-        return numba.njit(**options)(_first_maximum)  # type: ignore[no-any-return]
+    return compiled(_first_maximum, fastmath={"nnan", "nsz"})

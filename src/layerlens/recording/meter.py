@@ -175,10 +175,9 @@ def _products(rows: torch.Tensor) -> torch.Tensor:
 
 def _cancels(products: torch.Tensor) -> bool:
     """Tell whether distances that these give are mostly what was subtracted, or none."""
-    norms = products.diagonal()
-    squared = norms[:, None] + norms - 2 * products
-    squared.fill_diagonal_(torch.inf)
-    return not bool(squared.min() * _CANCELS > norms.max())
+    squared = _squared(products.numpy())
+    np.fill_diagonal(squared, np.inf)
+    return not squared.min() * _CANCELS > float(products.diagonal().max())
 
 
 def _summed(rows: torch.Tensor, *, centred: bool = False) -> torch.Tensor:

@@ -38,11 +38,13 @@ def steps(layers: Sequence[LayerEmbedding]) -> dict[str, Any] | None:
     }
 
 
-def counted(layers: Sequence[LayerEmbedding]) -> str:
-    """Return how many layers there are, in words; where there are two axes, along both."""
-    second = steps(layers)
+def counted(n_layers: int, second: dict[str, Any] | None) -> str:
+    """Return how many layers there are, in words; where there are two axes, along both.
+
+    `second`: what `steps` found.
+    """
     if second is None:
-        return f"{len(layers)} layers"
+        return f"{n_layers} layers"
     where = f"at {len(second['names'])} steps" if second["axis"] == "step" else "of 2 models"
     return f"{len(second['layers'])} layers {where}"
 

@@ -92,9 +92,11 @@ def pack(
     found = _neighbors(layers, rows, sections, notes) if neighbors else None
     pictures = _thumbnails(run, rows, sections, notes, thumbnail_bytes)
     reducers = list(dict.fromkeys(layer.reducer for layer in layers if layer.reducer))
+    second = steps(layers)
+    size = f"{counted(len(layers), second)}, {run.n_samples:,} samples"
     head = {
         "version": 1,
-        "title": clip(title or f"layerlens: {counted(layers)}, {run.n_samples:,} samples"),
+        "title": clip(title or f"layerlens: {size}"),
         "n": len(rows.samples),
         "total": run.n_samples,
         "components": components,
@@ -103,7 +105,7 @@ def pack(
         "created": clip(run.created),
         "versions": {clip(name): clip(said) for name, said in run.versions.items()},
         "layers": [_layer(layer, layers) for layer in layers],
-        "steps": steps(layers),
+        "steps": second,
         "comparison": comparison(layers),
         "frame": frame,
         "columns": [_column(column) for column in columns],
