@@ -98,6 +98,35 @@ def glide_goes_along_both_axes(visit, path):
         assert off < 0.1, f"at layer {t} and step {u} a point is {off:.1f} pixels off"
 
 
+def a_glide_is_even_where_the_view_is_aligned(visit, path):
+    """The selection stays where it was when it was aligned, in all layers of all steps."""
+    page = visit(path)
+    q = recorded(path)
+    camera = page.state()["camera"]
+    chosen, reference = np.arange(0, N, 7), q["b@10"]
+    page.set(t=1, u=1, selection=chosen.tolist())
+    page.page.get_by_role("button", name="Align view", exact=True).click()
+
+    def aligned(name):
+        """Turned and shifted as Kabsch does it, by the singular vectors of the covariance."""
+        middle, goal = (places[chosen].mean(0) for places in (q[name], reference))
+        u, _, v = np.linalg.svd((q[name][chosen] - middle).T @ (reference[chosen] - goal))
+        turn = u @ np.diag([1, np.linalg.det(u @ v)]) @ v
+        return (q[name] - middle) @ turn + goal
+
+    for t, u, weights in (
+        (1, 1, {"b@10": 1}),
+        (1, 1.375, {"b@10": 0.625, "b@200": 0.375}),
+        (1, 1.625, {"b@10": 0.375, "b@200": 0.625}),
+        (0.5, 0.75, {"a@0": 0.125, "b@0": 0.125, "a@10": 0.375, "b@10": 0.375}),
+        (3, 0, {"d@0": 1}),
+    ):
+        page.set(t=t, u=u)
+        wanted = sum(weight * aligned(name) for name, weight in weights.items())
+        off = np.abs(screen(page) - (wanted * camera["k"] + [camera["x"], camera["y"]])).max()
+        assert off < 0.1, f"at layer {t} and step {u} a point is {off:.1f} pixels off"
+
+
 def arrows_go_up_and_down_the_steps(visit, path):
     """The layer stays; what the page says and shows is the step's; the address restores it."""
     page = visit(path)
@@ -209,8 +238,12 @@ def space_plays_what_was_used_last(visit, path):
 
 OF_STEPS = {
     glide_goes_along_both_axes: [
-        ("the wrong way", ("P[i] + (Q[i] - P[i]) * f + 0.5", "Q[i] + (P[i] - Q[i]) * f + 0.5")),
-        ("from the first", ("rows[i].parts, rows[i + 1].parts", "rows[0].parts, rows[i + 1].parts")),
+        ("the wrong way", (": p + (q - p) * f;", ": q + (p - q) * f;")),
+        ("from the first", ("...rows[i].parts }", "...rows[0].parts }")),
+    ],
+    a_glide_is_even_where_the_view_is_aligned: [
+        ("to every step anew", ("store.on('align', realign);", "store.on('align step', realign);")),
+        ("this step alone", ("parts.maps = whole.maps && cells.map((each) => whole.maps?.[each] ?? identity(C));", "parts.maps = null;")),
     ],
     arrows_go_up_and_down_the_steps: [
         ("steps of two", ("later: () => axis.go(goal + 1)", "later: () => axis.go(goal + 2)")),

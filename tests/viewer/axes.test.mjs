@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { alikeOf, pairText, tail } from '../../src/layerlens/viewer/alike.js';
 import { nativeNeighbors, ofLayer } from '../../src/layerlens/viewer/data.js';
-import { present } from '../../src/layerlens/viewer/geometry.js';
+import { NOWHERE, present } from '../../src/layerlens/viewer/geometry.js';
 import { between, partsOf, secondAxis } from '../../src/layerlens/viewer/steps.js';
 import { randomData } from './fixture.mjs';
 
@@ -30,19 +30,9 @@ test('layers in another order are put in order, and one that is not there has no
 });
 
 test('between two steps a row is on the straight line; where one lacks it, it stays where the other has it, while that is nearer', () => {
-  const data = randomData({ n: 8, extra: { present: new Uint8Array(5 * 8).fill(1).fill(0, 3 * 8 + 2, 3 * 8 + 3) } });
-  const before = partsOf(data, [1, 2]), after = partsOf(data, [3, 4]);
-  const out = new Uint16Array(2 * 8 * 2);
-  for (const f of [0.25, 0.75]) {
-    between(data, before, after, f, out, 0, 2);
-    out.forEach((q, i) => {
-      const p = before.positions[i], r = after.positions[i];
-      const wanted = i >> 1 === 2 ? (f < 0.5 ? p : r) : p + (r - p) * f;
-      assert.ok(Math.abs(q - wanted) <= 0.5, `${i} at ${f}: ${q} for ${wanted}`);
-    });
-  }
-  between(data, before, after, 0.5, out.fill(0), 1, 2);
-  assert.ok(out.subarray(0, 16).every((q) => q === 0) && out.subarray(16).some((q) => q > 0), 'only the layers that are asked for');
+  const before = Float32Array.of(0, 1, NOWHERE, NOWHERE, 0.25, 0.5), after = Float32Array.of(1, 0, 0.5, 0.75, NOWHERE, NOWHERE);
+  assert.deepEqual([...between(before, after, 0.25, new Float32Array(6))], [0.25, 0.75, NOWHERE, NOWHERE, 0.25, 0.5]);
+  assert.deepEqual([...between(before, after, 0.75, before)], [0.75, 0.25, 0.5, 0.75, NOWHERE, NOWHERE]);
 });
 
 test('of a series with steps the first step is seen, and every layer has its name, its own and one for all steps', () => {

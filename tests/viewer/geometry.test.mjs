@@ -9,14 +9,14 @@ const close = (a, b, by = 1e-5) => assert.ok(Math.abs(a - b) <= by, `${a} is not
 
 test('a quarter of the way past layer 3 a point is at the 75/25 blend', () => {
   const data = randomData();
-  const out = blend(data, 3.25, null, unturned(), new Float32Array(2 * data.n));
+  const out = blend(data, 3.25, unturned(), new Float32Array(2 * data.n));
   for (let i = 0; i < 2 * data.n; i++)
     close(out[i], (0.75 * data.positions[3 * 2 * data.n + i] + 0.25 * data.positions[4 * 2 * data.n + i]) / 65535, 1e-6);
 });
 
 test('at the last layer nothing behind it is read', () => {
   const data = randomData();
-  const out = blend(data, 4, null, unturned(), new Float32Array(2 * data.n));
+  const out = blend(data, 4, unturned(), new Float32Array(2 * data.n));
   close(out[7], data.positions[4 * 2 * data.n + 7] / 65535, 1e-6);
 });
 
@@ -24,7 +24,7 @@ test('a row that a layer lacks is nowhere in it, and stands at its place in the 
   const present = new Uint8Array(5 * 60).fill(1);
   present[60 + 7] = 0;
   const data = randomData({ extra: { present } });
-  const at = (t) => blend(data, t, null, unturned(), new Float32Array(120))[14];
+  const at = (t) => blend(data, t, unturned(), new Float32Array(120))[14];
   assert.equal(at(1), NOWHERE);
   close(at(0.4), data.positions[14] / 65535, 1e-6);
   assert.equal(at(0.6), NOWHERE);
@@ -35,7 +35,7 @@ test('three components are turned about the middle of the frame and keep their d
   const data = randomData({ C: 3 });
   const spin = SPACE.turned(SPACE.turned(unturned(), 0.7, 0.2), -0.1, 1.1);
   const out = new Float32Array(2 * data.n), depth = new Float32Array(data.n);
-  blend(data, 2, null, spin, out, depth);
+  blend(data, 2, spin, out, depth);
   for (let r = 0; r < data.n; r++) {
     const q = [0, 1, 2].map((c) => data.positions[(2 * data.n + r) * 3 + c] / 65535 - 0.5);
     close(Math.hypot(out[2 * r] - 0.5, out[2 * r + 1] - 0.5, depth[r] - 0.5), Math.hypot(...q));
@@ -110,9 +110,9 @@ for (const C of [2, 3])
         for (let m = 0; m < C; m++) sum += map[c * C + m] * drawn[r * C + m];
         data.positions[(40 + r) * C + c] = Math.round(sum * 65535);
       }
-    const maps = alignments(data, new Uint8Array(40).fill(1), 0);
-    const there = blend(data, 0, maps, unturned(), new Float32Array(80));
-    const back = blend(data, 1, maps, unturned(), new Float32Array(80));
+    const maps = (data.maps = alignments(data, new Uint8Array(40).fill(1), 0));
+    const there = blend(data, 0, unturned(), new Float32Array(80));
+    const back = blend(data, 1, unturned(), new Float32Array(80));
     for (let i = 0; i < 80; i++) close(back[i], there[i], 1e-4);
     for (const a of maps) close(C === 2 ? a[0] * a[3] - a[1] * a[2] : 1, 1, 1e-9);
   });

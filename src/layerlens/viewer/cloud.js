@@ -1,7 +1,7 @@
 // The cloud: one layer's points, or what lies between two layers. Owns the canvases and the frames.
 
 import { colored, drawingOrder, visibleRows } from './coloring.js';
-import { blend, fitted, NOWHERE, present } from './geometry.js';
+import { blend, fitted, NOWHERE, placeIn } from './geometry.js';
 import { paintOverlay } from './overlay.js';
 import { ground, packed } from './palette.js';
 import { pieces, spaceOf } from './pieces.js';
@@ -72,7 +72,7 @@ export function createCloud(view, stage) {
 
   function places() {
     if (placedAt !== state.t) {
-      blend(view.between ?? data, state.t, view.maps, state.spin, xy, depth);
+      (view.between ?? blend)(data, state.t, state.spin, xy, depth);
       placedAt = state.t;
     }
     return xy;
@@ -148,13 +148,13 @@ export function createCloud(view, stage) {
   }
 
   function realign() {
-    view.maps = state.align && state.selected ? alignments(data, state.selection, view.layer) : null;
+    data.maps = state.align && state.selected ? alignments(data, state.selection, view.layer) : null;
     placedAt = NaN;
   }
 
   store.on('by palette theme hidden fade', recolor);
   store.on('selection', regroup);
-  store.on('align step', realign);
+  store.on('align', realign);
   store.on('spin u', () => {
     placedAt = NaN;
     regroup();
@@ -171,15 +171,9 @@ export function createCloud(view, stage) {
     fit: () => store.set({ camera: whole() }),
     groups: () => groups,
     /** @param {number} layer */
-    placesOnce: (layer) => blend(data, layer, view.maps, state.spin, scratch),
+    placesOnce: (layer) => blend(data, layer, state.spin, scratch),
     /** @param {number} row @param {number} layer */
-    placeOf(row, layer) {
-      if (!present(data, layer, row)) return null;
-      const C = data.components, from = (layer * n + row) * C;
-      const alone = { ...data, n: 1, layers: data.layers.slice(0, 1), positions: (view.between ?? data).positions.subarray(from, from + C), present: null };
-      const [x, y] = blend(alone, 0, view.maps && [view.maps[layer]], state.spin, new Float32Array(2));
-      return { x, y };
-    },
+    placeOf: (row, layer) => placeIn(data, layer, row, state.spin),
     /** @param {number} row */
     screen(row) {
       const at = places();

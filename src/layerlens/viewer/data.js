@@ -62,6 +62,7 @@ export function assembled({ head, bytes, json }) {
     clusters: has.clusters ? wide('clusters', L * n) : null,
     neighbors: neighborsOf(head, L, required, bytes),
     thumbnails: thumbnailsOf(head, bytes),
+    maps: null,
   };
 }
 

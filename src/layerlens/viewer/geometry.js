@@ -22,13 +22,12 @@ export function identity(C) {
  * frame's middle and seen along the third, which goes to `depth` (larger is nearer).
  * @param {import('./types.js').Data} data
  * @param {number} t
- * @param {Affine[] | null} maps one a layer, or null
  * @param {Float64Array} spin 3 x 3, row by row; not used with two components
  * @param {Float32Array} out two a row
  * @param {Float32Array | null} [depth]
  */
-export function blend(data, t, maps, spin, out, depth = null) {
-  const { n, components: C, positions: q } = data;
+export function blend(data, t, spin, out, depth = null) {
+  const { n, components: C, positions: q, maps } = data;
   const i = Math.min(Math.floor(t), data.layers.length - 1);
   const f = t - i;
   const j = f > 0 ? i + 1 : i;
@@ -97,6 +96,19 @@ function placeAlone(data, i, j, f, form, out) {
       out[2 * r + c] = shown ? sum : NOWHERE;
     }
   }
+}
+
+/**
+ * Where one row is in a layer, null where that lacks it.
+ * @param {import('./types.js').Data} data @param {number} layer @param {number} row @param {Float64Array} spin
+ */
+export function placeIn(data, layer, row, spin) {
+  if (!present(data, layer, row)) return null;
+  const { n, components: C, positions, maps } = data;
+  const from = (layer * n + row) * C;
+  const alone = { ...data, n: 1, layers: [data.layers[layer]], positions: positions.subarray(from, from + C), present: null, maps: maps && [maps[layer]] };
+  const [x, y] = blend(alone, 0, spin, new Float32Array(2));
+  return { x, y };
 }
 
 /** Whether a layer has a row. @param {import('./types.js').Data} data @param {number} layer @param {number} row */

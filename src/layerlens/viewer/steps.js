@@ -5,22 +5,20 @@
 // are made once more, of a view whose "layers" are the steps of one layer.
 
 import { createDepth } from './depth.js';
-import { blend, NOWHERE, present } from './geometry.js';
+import { blend, identity, NOWHERE, placeIn } from './geometry.js';
 import { command, KEYS } from './keys.js';
 import { createMultiples } from './multiples.js';
 import { pieces } from './pieces.js';
 import { movers } from './query.js';
 import { createTravel } from './travel.js';
+import { alignments } from './turning.js';
 import { button, clamp, counted, element, group, listen, printable, refill } from './util.js';
 
 /** @typedef {import('./types.js').Data} Data */
 /** @typedef {import('./types.js').Layer} Layer */
 /** @typedef {import('./types.js').View} View */
-/** @typedef {Pick<Data, "positions" | "present" | "stress" | "spread" | "clusters" | "neighbors">} Parts what differs from step to step */
+/** @typedef {Pick<Data, "positions" | "present" | "maps" | "stress" | "spread" | "clusters" | "neighbors">} Parts what differs from step to step */
 /** @typedef {{label: string, cells: number[], layers: Layer[], parts: Parts}} Row one step: which of the page's layers it has (-1: none), and what they know */
-
-/** Of more values between two steps, only those of the layers in view are worked out. */
-const MOST_BETWEEN = 4e6;
 
 /** What the two kinds of series are called. */
 const WORDS = {
@@ -51,21 +49,23 @@ export function partsOf(full, cells) {
     positions: /** @type {Uint16Array} */ (part(full.positions, n * components, 65535)),
     present: part(there, n, 0), stress: part(full.stress, n, 0), spread: part(full.spread, n, 0), clusters: part(full.clusters, n, 65535),
     // a number that is no row of the page
+    maps: null,
     neighbors: neighbors && { ...neighbors, table: /** @type {Uint16Array} */ (part(neighbors.table, neighbors.rows * neighbors.k, -1)) },
   };
 }
 
 /**
- * Where rows are between two steps, in some layers. A row that one of the two lacks is where the nearer has it.
- * @param {Data} data @param {Parts} before @param {Parts} after @param {number} f how far one is on the way
- * @param {Uint16Array} out @param {number} from layer @param {number} to layer behind the last
+ * Between two places of every row. A row that one of the two lacks is where the nearer has it.
+ * @param {Float32Array} before @param {Float32Array} after @param {number} f how far one is on the way
+ * @param {Float32Array} out may be one of both
  */
-export function between({ n, components: C }, before, after, f, out, from, to) {
-  const P = before.positions, Q = after.positions, near = f < 0.5 ? P : Q;
-  for (let i = from * n * C; i < to * n * C; i++) out[i] = P[i] + (Q[i] - P[i]) * f + 0.5;
-  if (!before.present && !after.present) return;
-  for (let i = from * n; i < to * n; i++)
-    if (before.present?.[i] === 0 || after.present?.[i] === 0) for (let k = i * C; k < (i + 1) * C; k++) out[k] = near[k];
+export function between(before, after, f, out) {
+  const near = f < 0.5 ? before : after;
+  for (let i = 0; i < out.length; i++) {
+    const p = before[i], q = after[i];
+    out[i] = p === NOWHERE || q === NOWHERE ? near[i] : p + (q - p) * f;
+  }
+  return out;
 }
 
 /**
@@ -111,7 +111,6 @@ function createSteps(view, whole, rows, words, show, D) {
   const { n, components: C } = data;
   const last = rows.length - 1;
   const scratch = new Float32Array(2 * n);
-  const positions = new Uint16Array(D * n * C);
   let shown = 0, seenU = 0, goal = 0, leads = D < 2;
   Object.assign(state, { step: 0, u: 0, depth: 0 });
   const u = () => Number(state.u), step = () => Number(state.step);
@@ -123,33 +122,28 @@ function createSteps(view, whole, rows, words, show, D) {
     seenU = at;
     if (at !== u() || nearest !== step()) return store.set({ u: at, step: nearest });
     if (nearest !== shown) show(shown = nearest);
-    move();
-  }
-
-  /** Between two steps points are on their way, also while they go through depth. */
-  function move() {
-    const at = u();
-    const i = Math.floor(at), some = positions.length > MOST_BETWEEN;
-    view.between = at === i ? undefined : { ...data, positions };
-    if (view.between) between(data, rows[i].parts, rows[i + 1].parts, at - i, positions, some ? Math.floor(state.t) : 0, some ? Math.ceil(state.t) + 1 : D);
+    const i = Math.floor(at), f = at - i;
+    view.between = f ? (full, t, spin, out, depth) => {
+      const far = depth ? new Float32Array(n) : null;
+      blend({ ...full, ...rows[i].parts }, t, spin, out, depth);
+      blend({ ...full, ...rows[i + 1].parts }, t, spin, scratch, far);
+      if (depth && far) between(depth, far, f, depth);
+      return between(out, scratch, f, out);
+    } : undefined;
   }
 
   store.on('u step', follow);
-  store.on('t', () => {
-    move();
-    store.set({ depth: view.layer });
+  store.on('t', () => store.set({ depth: view.layer }));
+  store.on('align', () => {
+    const cell = rows[step()].cells[view.layer];
+    whole.maps = state.align && state.selected && cell >= 0 ? alignments(whole, state.selection, cell) : null;
+    for (const { cells, parts } of rows) parts.maps = whole.maps && cells.map((each) => whole.maps?.[each] ?? identity(C));
   });
 
   /** Where rows are in one layer of one step. @param {number} s @param {number} d */
-  const placesIn = (s, d) => (rows[s].cells[d] < 0 ? scratch.fill(NOWHERE) : blend(whole, rows[s].cells[d], null, state.spin, scratch));
+  const placesIn = (s, d) => (rows[s].cells[d] < 0 ? scratch.fill(NOWHERE) : blend(whole, rows[s].cells[d], state.spin, scratch));
   /** @param {number} row @param {number} s @param {number} d */
-  const placeIn = (row, s, d) => {
-    const cell = rows[s].cells[d];
-    if (cell < 0 || !present(whole, cell, row)) return null;
-    const from = (cell * n + row) * C;
-    const [x, y] = blend({ ...whole, n: 1, layers: [whole.layers[cell]], positions: whole.positions.subarray(from, from + C), present: null }, 0, null, state.spin, new Float32Array(2));
-    return { x, y };
-  };
+  const placeOf = (row, s, d) => (rows[s].cells[d] < 0 ? null : placeIn(whole, rows[s].cells[d], row, state.spin));
 
   /**
    * A store that calls what happens by other names.
@@ -171,7 +165,7 @@ function createSteps(view, whole, rows, words, show, D) {
       store.set({ ...rest, u: t, step: Math.round(t) });
     }),
     placesOnce: (/** @type {number} */ s) => placesIn(s, view.layer),
-    placeOf: (/** @type {number} */ row, /** @type {number} */ s) => placeIn(row, s, view.layer),
+    placeOf: (/** @type {number} */ row, /** @type {number} */ s) => placeOf(row, s, view.layer),
   }));
   createTravel(axis);
 
@@ -199,7 +193,7 @@ function createSteps(view, whole, rows, words, show, D) {
     get layer() { return step() * D + view.layer; },
     store: renamed({ t: 't step', step: 'depth', u: 'depth' }),
     placesOnce: (/** @type {number} */ l) => placesIn(Math.floor(l / D), l % D),
-    placeOf: (/** @type {number} */ row, /** @type {number} */ l) => placeIn(row, Math.floor(l / D), l % D),
+    placeOf: (/** @type {number} */ row, /** @type {number} */ l) => placeOf(row, Math.floor(l / D), l % D),
     go(/** @type {number} */ l) {
       axis.go(Math.floor(l / D));
       view.go(l % D);
@@ -265,6 +259,11 @@ function createSteps(view, whole, rows, words, show, D) {
 
   tell();
   queueMicrotask(() => { // the page is put together
+    view.placeOf = (row, d) => {
+      const f = u() % 1;
+      const [a, b] = [Math.floor(u()), Math.ceil(u())].map((s) => placeOf(row, s, d));
+      return a && b ? { x: a.x + (b.x - a.x) * f, y: a.y + (b.y - a.y) * f } : f < 0.5 ? a : b;
+    };
     root.querySelector('.ll-along')?.prepend(element('div.ll-axis', layersOf));
     const grid = /** @type {HTMLElement} */ (root.querySelector('.ll-grid'));
     grid.style.gridTemplateColumns = `repeat(${D},minmax(84px,1fr))`;

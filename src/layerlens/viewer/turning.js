@@ -2,6 +2,7 @@
 
 import { identity, present } from './geometry.js';
 import { spaceOf } from './pieces.js';
+import { listed } from './query.js';
 
 /** The turn that changes nothing. */
 export function unturned() {
@@ -20,9 +21,10 @@ export function unturned() {
 export function alignments(data, selection, reference) {
   const { n, components: C, positions: q } = data;
   const axes = [0, 1, 2].slice(0, C);
+  const chosen = listed(selection).filter((r) => present(data, reference, r));
   return data.layers.map((_, layer) => {
     const map = identity(C);
-    const rows = [...selection.keys()].filter((r) => selection[r] && present(data, layer, r) && present(data, reference, r));
+    const rows = chosen.filter((r) => present(data, layer, r));
     if (!rows.length) return map;
     const place = (/** @type {number} */ l, /** @type {number} */ r, /** @type {number} */ c) => q[(l * n + r) * C + c] / 65535;
     const [mean, goal] = [layer, reference].map((l) => axes.map((c) => rows.reduce((sum, r) => sum + place(l, r, c), 0) / rows.length));

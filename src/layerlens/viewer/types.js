@@ -57,6 +57,7 @@
  * @property {Uint16Array | null} clusters
  * @property {Neighbors | null} neighbors
  * @property {Thumbnails | null} thumbnails
+ * @property {Float64Array[] | null} maps that align the layers to a selection
  */
 
 /** @typedef {{x: number, y: number, k: number}} Camera a place u in [0, 1] is drawn at u * k + x */
@@ -147,10 +148,9 @@
  * @property {(layer: number) => Float32Array} placesOnce where rows are in a layer, until the next call
  * @property {(row: number, layer: number) => {x: number, y: number} | null} placeOf
  * @property {() => Group[]} groups in drawing order
- * @property {Data} [between] where rows are between two steps
+ * @property {typeof import('./geometry.js').blend} [between] where rows are between two steps
  * @property {View} [all] the layers of all steps at once
  * @property {(name: string) => void} [toStepOf] go to the step that has the layer
- * @property {Float64Array[] | null} maps that align the layers to a selection
  * @property {number[]} lasso that is being drawn, CSS pixels
  * @property {number[]} pictured rows that are drawn as images
  * @property {(row: number) => {image: ImageBitmap, x: number, y: number} | null} sheetPart

@@ -56,7 +56,7 @@ export function mount(root, data, options = {}) {
   /** @type {string[]} */
   const notes = head.total > n ? [`a sample: ${count(n)} of ${count(head.total)} points`] : [];
   const view = /** @type {import('./types.js').View} */ (/** @type {unknown} */ ({
-    root, data, store, state, options, signal: ending.signal, visible: null, maps: null, lasso: [], pictured: [], actions: {}, width: 0, height: 0,
+    root, data, store, state, options, signal: ending.signal, visible: null, lasso: [], pictured: [], actions: {}, width: 0, height: 0,
     get layer() { return clamp(Math.round(state.t), 0, L - 1); },
     say(/** @type {string} */ text) {
       live.textContent = text;
