@@ -16,7 +16,7 @@ from layerlens.recording.grids import Gridded, GridReader
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
 from layerlens.recording.layout import ChannelAxes
 from layerlens.recording.passes import model_input, send
-from layerlens.recording.record import Output
+from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selector, original, qualified_names
 

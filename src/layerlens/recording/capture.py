@@ -29,7 +29,8 @@ from layerlens.recording.layout import ChannelAxes, puts_batch_second
 from layerlens.recording.operations import Operations
 from layerlens.recording.reading import TextReader
 from layerlens.recording.readout import NotApplicableError, Readouts
-from layerlens.recording.record import Output, Recording
+from layerlens.recording.record import Recording
+from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selection, Target, qualified_names
 from layerlens.recording.structure import Path

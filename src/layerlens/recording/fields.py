@@ -29,7 +29,7 @@ from layerlens.recording.boxes import FIELD, GRADIENT, Box
 from layerlens.recording.calling import Recall, without_call
 from layerlens.recording.reach import Follower
 from layerlens.recording.readout import NotApplicableError
-from layerlens.recording.record import Output
+from layerlens.recording.recorded import Output
 from layerlens.recording.selection import INPUT
 from layerlens.recording.spoiling import Spoiler
 

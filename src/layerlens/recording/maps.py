@@ -20,7 +20,7 @@ from layerlens.recording.grids import Gridded, GridReader
 from layerlens.recording.mapped import ActivationMaps, LayerMaps
 from layerlens.recording.passes import Forward, model_input, named_layers, send
 from layerlens.recording.readout import NotApplicableError
-from layerlens.recording.record import Output
+from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selector, original
 from layerlens.records import LayerInfo

@@ -20,7 +20,8 @@ from layerlens.recording.capture import Capture
 from layerlens.recording.grids import GridReader
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
 from layerlens.recording.readout import readouts_for
-from layerlens.recording.record import Output, Record
+from layerlens.recording.record import Recording
+from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selector, original, select
 
@@ -81,7 +82,9 @@ def send(
         compiled_runs_eagerly(stack, is_compiled(model))
         if reader is not None:
             reader.attach(hooks)
-        record = cast("Record", taker)  # the capture calls add, commit and drop, and no more
+        record = cast(
+            "Recording[Any]", taker
+        )  # the capture calls add, commit and drop, and no more
         capture = Capture(root, found, readouts_for("flatten", names), record, last_call_only=False)
         capture.caller_ends_batches = True
         capture.attach(hooks, inputs=False)

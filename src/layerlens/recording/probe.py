@@ -22,12 +22,13 @@ from layerlens.recording.arguments import dtype_name, one_of, parse_size, seed
 from layerlens.recording.capture import Capture, ForwardEnded
 from layerlens.recording.fingerprint import fingerprint, identity, versions
 from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.inmemory import Record
 from layerlens.recording.leftout import say_what_is_left_out
 from layerlens.recording.loading import traced
 from layerlens.recording.memory import budget
 from layerlens.recording.opening import open_store
 from layerlens.recording.readout import ReadoutSpec, readouts_for
-from layerlens.recording.record import Record, Recording
+from layerlens.recording.record import Recording
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import (
     INPUT,

@@ -6,134 +6,23 @@ layers wrote is not counted and is written over, so that all layers have the sam
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections import deque
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from layerlens.errors import LayerlensWarning, RecordingError, ShapeError
-from layerlens.recording.activations import Activations, LayerActivations
+from layerlens.errors import ShapeError
+from layerlens.recording.arrivals import Arrivals, to_host
 from layerlens.recording.directions import DirectionSketch, rows_to_fit
-from layerlens.recording.loss import PairSums
 from layerlens.recording.meter import PairMeter, products_of
-from layerlens.recording.readout import NotApplicableError, Readout
-from layerlens.recording.rows import Rows
+from layerlens.recording.readout import NotApplicableError
+from layerlens.recording.recorded import Output, RecordedLayer, Taker
 from layerlens.recording.samples import Annotation, Samples
 from layerlens.recording.sketch import FoldedSketch, directions_of, sketch_width
-from layerlens.records import LayerInfo, RunInfo
+from layerlens.records import LayerInfo
 
-__all__ = ["Output", "Record", "RecordedLayer", "Recording"]
-
-_DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One output of a layer on its way into the record.
-
-    Parameters
-    ----------
-    tensor : Tensor of shape (B, ...)
-        The output, batch first.
-    channel_axis : int
-        Which axis holds the channels.
-    module_type : str
-        Class of the module.
-    path : str
-        Where the tensor lay in the module's output.
-    readout : Readout
-        How it becomes rows.
-    """
-
-    tensor: torch.Tensor
-    channel_axis: int
-    module_type: str
-    path: str
-    readout: Readout
-
-
-class RowTaker(Protocol):
-    """Rows of one layer as they grow."""
-
-    @property
-    def count(self) -> int:
-        """How many rows were taken."""
-        ...
-
-    def reserve(self, n_rows: int) -> npt.NDArray[Any]:
-        """Return memory for the next rows; they count once `commit` says so."""
-        ...
-
-    def commit(self, n_rows: int) -> None:
-        """Keep the first rows of what was last reserved."""
-        ...
-
-
-Taker = TypeVar("Taker", bound=RowTaker)
-
-
-@dataclass(slots=True)
-class RecordedLayer(Generic[Taker]):
-    """One layer of a record.
-
-    Parameters
-    ----------
-    info : LayerInfo
-        What is known of it.
-    rows : RowTaker
-        Its rows.
-    sketch : FoldedSketch, DirectionSketch or None
-        What makes them narrower.
-    order : int
-        Its place among the layers.
-    spans : list of (int, int)
-        Which samples the rows are of.
-    meter : PairMeter
-        What measures the sketch, where there is one.
-    """
-
-    info: LayerInfo
-    rows: Taker
-    sketch: FoldedSketch | DirectionSketch | None
-    order: int
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    meter: PairMeter = field(default_factory=PairMeter)
-
-    @property
-    def pairs(self) -> PairSums | None:
-        """What was measured of the sketch, where there is one."""
-        return None if self.sketch is None else self.meter.of_rows(self.rows.count)
-
-    @property
-    def sketch_text(self) -> str | None:
-        """How the rows were made narrower, for the record."""
-        if self.sketch is None:
-            return None
-        kind = "fold" if isinstance(self.sketch, FoldedSketch) else "pca"
-        return f"{kind} {self.sketch!r}"
-
-    def note_span(self, start: int, stop: int) -> None:
-        """Note which samples the last rows belong to; neighbouring spans are one."""
-        if self.spans and self.spans[-1][1] == start:
-            self.spans[-1] = (self.spans[-1][0], stop)
-        elif stop > start:
-            self.spans.append((start, stop))
-
-
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """Rows on their way from an accelerator."""
-
-    host: torch.Tensor
-    target: npt.NDArray[Any]
-    device: torch.device
+__all__ = ["Recording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +78,7 @@ class Recording(Generic[Taker]):
         self._sketch = sketch
         self._dtype = dtype
         self._seed = random_state
-        # rows of the batch under way: how many of each layer, and copies still on their way
-        self._pending: dict[str, int] = {}
-        self._in_flight: dict[str, _InFlight] = {}
+        self._arrivals = Arrivals(dtype)
         self._looked: dict[str, _Looked] = {}
         self.indices: list[int] | None = None
         """Places in the data set of the batch under way, where the loader told them."""
@@ -200,7 +87,6 @@ class Recording(Generic[Taker]):
         self._to_fit = rows_to_fit(width) if width else 0
         self._waiting: list[_WaitingBatch] | None = [] if width else None
         self._held: dict[str, _Waiting] = {}
-        self._overflowed: set[str] = set()
 
     def add(self, name: str, output: Output) -> None:
         """Take one layer's output of the batch under way; a second one replaces the first.
@@ -234,30 +120,7 @@ class Recording(Generic[Taker]):
             values = layer.sketch(rows)
             self._look(name, layer.meter, rows, values)
         shaped = tensor if plain and layer.sketch is None and tensor.ndim > 1 else None
-        self._put(name, layer, values, shaped)
-
-    def _put(
-        self,
-        name: str,
-        layer: RecordedLayer[Taker],
-        values: torch.Tensor,
-        shaped: torch.Tensor | None = None,
-    ) -> None:
-        """Write a layer's rows, which are all of `shaped` where that is given."""
-        target = layer.rows.reserve(len(values))
-        if values.device.type == "cpu":
-            memory = torch.from_numpy(target)
-            if shaped is not None:
-                # straight from the output, whatever its strides: flattening might copy it first
-                memory.view(shaped.shape).copy_(shaped)
-            else:
-                memory.copy_(values)
-            if memory.dtype == torch.float16:
-                self._look_for_overflow(name, memory, values)
-        else:
-            host = _to_host(values, _DTYPES[self._dtype])
-            self._in_flight[name] = _InFlight(host, target, values.device)
-        self._pending[name] = len(values)
+        self._arrivals.put(name, layer.rows, values, shaped)
 
     def _hold(self, name: str, layer: RecordedLayer[Taker], rows: torch.Tensor) -> None:
         """Keep rows back, as narrow as they can be, until there are enough to fit directions."""
@@ -316,7 +179,7 @@ class Recording(Generic[Taker]):
                     blocks, native = one.ahead
                     products = torch.stack([native.cpu(), products_of(values, blocks)], dim=1)
                     layer.meter.count(products.numpy(), one.start, len(values), of_fit=True)
-            self._put(name, layer, values)
+            self._arrivals.put(name, layer.rows, values)
         self.given, self.indices = batch.given, batch.indices
         self._commit(batch.batch, batch.annotation, batch.keep)
 
@@ -328,7 +191,7 @@ class Recording(Generic[Taker]):
             self._looked.pop(name, None)
             return
         if products.device.type != "cpu":
-            products = _to_host(products, products.dtype)
+            products = to_host(products, products.dtype)
         self._looked[name] = _Looked(products, start, len(rows))
 
     def _count_looked(self, keep: int) -> None:
@@ -337,22 +200,6 @@ class Recording(Generic[Taker]):
             if looked.count <= keep and name in self.layers:
                 self.layers[name].meter.count(looked.products.numpy(), looked.start, looked.count)
         self._looked.clear()
-
-    def _look_for_overflow(
-        self, name: str, stored: torch.Tensor, values: torch.Tensor | None = None
-    ) -> None:
-        """Say once of a layer that its values are beyond what float16 holds."""
-        if name in self._overflowed or not torch.isinf(stored).any():
-            return
-        if values is not None and not torch.isfinite(values[torch.isinf(stored)]).any():
-            return  # it was infinite before
-        self._overflowed.add(name)
-        warnings.warn(
-            f"layer {name!r} has values beyond float16's 65,504, which are recorded as infinity: "
-            f"record with dtype='float32'",
-            LayerlensWarning,
-            stacklevel=2,
-        )
 
     def _new_layer(self, name: str, output: Output, dim: int) -> RecordedLayer[Taker]:
         width = sketch_width(self._sketch, dim)
@@ -421,168 +268,14 @@ class Recording(Generic[Taker]):
 
     def drop(self) -> None:
         """Forget the batch under way, and the layers that only it had."""
-        self._in_flight.clear()
         self._looked.clear()
         known = {name for one in self._waiting or () for name in one.layers}
         for name in self._held:
             if name not in known and not self.layers[name].rows.count:
                 del self.layers[name]
         self._held.clear()
-        for name in self._pending:
+        for name in self._arrivals.counts:
             self.layers[name].rows.commit(0)
             if not self.layers[name].rows.count:
                 del self.layers[name]
-        self._pending.clear()
-
-    def _land(self) -> None:
-        """Wait once for all copies from an accelerator, and put them where they belong."""
-        for device in {copy.device for copy in self._in_flight.values()}:
-            if device.type == "cuda":  # copies of products came before those of their rows
-                torch.cuda.current_stream(device).synchronize()
-        for name, copy in self._in_flight.items():
-            torch.from_numpy(copy.target).copy_(copy.host)
-            if copy.host.dtype == torch.float16:
-                self._look_for_overflow(name, copy.host)
-        self._in_flight.clear()
-
-
-class Record(Recording[Rows]):
-    """Rows of all layers of one run, in memory.
-
-    Parameters
-    ----------
-    sketch, dtype, random_state
-        See `Recording`.
-    previous : Record or None
-        An earlier record; its memory is written again where nobody looks at it any more.
-    memory_limit : int or None
-        How many bytes the rows may take.
-    """
-
-    def __init__(
-        self,
-        *,
-        sketch: str | int | None,
-        dtype: str,
-        random_state: int,
-        previous: Record | None = None,
-        memory_limit: int | None = None,
-    ) -> None:
-        super().__init__(sketch=sketch, dtype=dtype, random_state=random_state)
-        self._memory_limit = memory_limit
-        # other threads may read at any time: they see a batch in all layers or in none
-        self._whole = threading.Lock()
-        self._created = datetime.now(UTC).isoformat(timespec="seconds")
-        self._spare = (
-            {}
-            if previous is None
-            else {name: layer.rows.recycle() for name, layer in previous.layers.items()}
-        )
-
-    def _check_size(self, count: int) -> None:
-        """Raise `RecordingError` where the record will be larger than it may, or has become so."""
-        if self._memory_limit is None:
-            return
-        layers = [self.layers[name] for name in self._pending]
-        per_sample = sum(one.info.width * one.rows.dtype.itemsize for one in layers)
-        total = max(self.samples.count + count, self.expected or 0)
-        size = total * per_sample
-        if size <= self._memory_limit:
-            return
-        wide = max(layers, key=lambda layer: layer.info.width)
-        known = "will have" if self.expected else "has by now"
-        raise RecordingError(
-            f"the record {known} {total:,} samples of {len(layers)} layers, "
-            f"{size / 2**30:,.1f} GiB, and memory_limit is {self._memory_limit / 2**30:,.1f} GiB. "
-            'Make rows narrower (sketch="auto" or a smaller width, or readout="pool"; '
-            f"{wide.info.title!r} keeps {wide.info.width:,} values), record to disk "
-            '(store="run.zarr"), or record fewer layers (layers=); or pass a larger memory_limit'
-        )
-
-    def _new_rows(self, name: str, width: int) -> Rows:
-        expected = None if self.expected is None else max(0, self.expected - self.samples.count)
-        rows = Rows(width, np.dtype(self._dtype), expected)
-        rows.adopt(self._spare.pop(name, []))
-        return rows
-
-    def _check_waiting(self) -> None:
-        if self._memory_limit is not None and self.bytes_waiting > self._memory_limit:
-            raise RecordingError(
-                f"sketch={self._sketch!r} keeps the first {self._to_fit:,} rows back to fit its "
-                f"directions, {self.bytes_waiting / 2**30:,.1f} GiB for the layers so far, and "
-                f"memory_limit is {self._memory_limit / 2**30:,.1f} GiB. Record fewer layers "
-                "(layers=), or pass a width (sketch=2048), which keeps nothing back"
-            )
-
-    def _commit(self, batch: int, annotation: Annotation | None, keep: int) -> None:
-        try:
-            self._check_size(keep)
-        except RecordingError:
-            self.drop()
-            raise
-        self._land()
-        with self._whole:
-            self._count_looked(keep)
-            self._count(keep, annotation)
-
-    def _count(self, keep: int, annotation: Annotation | None) -> None:
-        start = self.samples.count
-        for name, count in self._pending.items():
-            layer = self.layers[name]
-            layer.rows.commit(min(count, keep))
-            layer.note_span(start, start + min(count, keep))
-        self._pending.clear()
-        self.samples.add(keep, annotation)
-
-    def activations(
-        self,
-        meta: dict[str, Any],
-        label_names: tuple[str, ...] | None = None,
-        without: Collection[str] = (),
-    ) -> Activations:
-        """Return what was recorded up to now, without some layers."""
-        with self._whole:
-            return self._activations(meta, label_names, without)
-
-    def _activations(
-        self, meta: dict[str, Any], label_names: tuple[str, ...] | None, without: Collection[str]
-    ) -> Activations:
-        facts = self.samples.facts()
-        ids = facts.pop("ids")
-        labels = facts.pop("labels", None)
-        whole = [(0, self.samples.count)]
-        layers = {}
-        for name, layer in sorted(self.layers.items(), key=lambda item: item[1].order):
-            if not layer.rows.count or name in without:
-                continue
-            spans = [np.arange(*span) for span in layer.spans]
-            rows = None if layer.spans == whole else np.concatenate(spans)
-            layers[name] = LayerActivations(
-                layer.info,
-                layer.rows,
-                ids=ids if rows is None else ids[rows],
-                rows=rows,
-                sketch=layer.sketch_text,
-                pairs=layer.pairs,
-            )
-        run = RunInfo(
-            layers={},
-            ids=ids,
-            labels=labels,
-            label_names=label_names,
-            thumbnails=self.samples.thumbnails(),
-            columns={name.removeprefix("column:"): values for name, values in facts.items()},
-            created=self._created,
-            versions={"torch": torch.__version__, "numpy": np.__version__},
-        )
-        how = "given" if self.samples.have_ids else "order"
-        return Activations(layers, run, {**meta, "ids": how})
-
-
-def _to_host(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Begin to copy rows to the host without waiting for them."""
-    values = values.to(dtype)
-    if values.device.type != "cuda":
-        return values.cpu()
-    host = torch.empty(values.shape, dtype=dtype, pin_memory=True)
-    return host.copy_(values, non_blocking=True)
+        self._arrivals.clear()

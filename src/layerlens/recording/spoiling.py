@@ -21,7 +21,7 @@ import torch
 
 from layerlens.errors import RecordingError
 from layerlens.recording.calling import Recall, without_call
-from layerlens.recording.record import Output
+from layerlens.recording.recorded import Output
 
 __all__ = ["Spoiler"]
 

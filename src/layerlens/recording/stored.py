@@ -16,7 +16,8 @@ from layerlens.errors import StoreError
 from layerlens.recording.directions import DirectionSketch
 from layerlens.recording.loss import PairSums
 from layerlens.recording.meter import PairMeter
-from layerlens.recording.record import RecordedLayer, Recording
+from layerlens.recording.record import Recording
+from layerlens.recording.recorded import RecordedLayer
 from layerlens.recording.samples import Annotation
 from layerlens.recording.storage.arrays import StoredArray
 from layerlens.recording.storage.columns import THUMBNAILS
@@ -125,7 +126,7 @@ class StoredRecord(Recording[LayerRows]):
         base = self._position
         self._note_batch(base, batch)
         front = min(max(0, self.writer.rows - base), keep)
-        self._land()
+        self._arrivals.land()
         self._count_looked(keep)
         indices, self.indices = self.indices, None
         if front == keep:
@@ -133,7 +134,7 @@ class StoredRecord(Recording[LayerRows]):
             self._position += batch
             return
         self._check_fit(base + keep)
-        stops = {name: min(count, keep) for name, count in self._pending.items()}
+        stops = {name: min(count, keep) for name, count in self._arrivals.counts.items()}
         old = [name for name in stops if self.layers[name].rows.array is not None]
         new = [(name, self.layers[name].rows) for name in stops if name not in old]
         self.writer.expected = self.expected
@@ -146,7 +147,7 @@ class StoredRecord(Recording[LayerRows]):
             self.layers[name].rows.commit(stops[name], front)
         for name, stop in stops.items():
             self.layers[name].note_span(base + front, base + stop)
-        self._pending.clear()
+        self._arrivals.clear()
         facts = _facts(annotation, indices, batch)
         self.writer.add_samples(keep - front, {k: v[front:keep] for k, v in facts.items()})
         self.samples.count = self.writer.rows

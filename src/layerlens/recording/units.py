@@ -28,7 +28,7 @@ from layerlens.recording.maps import (
     wanted_channels,
 )
 from layerlens.recording.passes import Forward, model_input, named_layers, send
-from layerlens.recording.record import Output
+from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import Selector, original
 from layerlens.recording.toplist import TopList
