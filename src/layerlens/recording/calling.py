@@ -13,7 +13,7 @@ from torch import nn
 from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording import feeding, structure
 from layerlens.recording.grids import Gridded, GridReader
-from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.hooks import hooked
 from layerlens.recording.layout import ChannelAxes
 from layerlens.recording.passes import model_input, send
 from layerlens.recording.recorded import Output
@@ -114,9 +114,7 @@ class Recall:
             by_module.setdefault(name, []).append((layer, call, path))
         with ExitStack() as stack:
             stack.enter_context(feeding.evaluation(self._model))
-            hooks = Hooks(self._root)
-            stack.callback(hooks.remove)
-            compiled_runs_eagerly(stack, is_compiled(self._model))
+            hooks = stack.enter_context(hooked(self._model, self._root))
             self._reader.attach(hooks)
             for name, asked in by_module.items():
                 hooks.after(modules[name], watch(name, asked))

@@ -120,9 +120,11 @@ class Capture:
         if not _THREADS[self._thread]:
             del _THREADS[self._thread]
 
-    def restore(self, places: Mapping[str, Path], skipped: Mapping[str, str]) -> None:
-        """Go on after an earlier recording: where layers' tensors lay, and what was left out."""
-        self._places.update(places)
+    def go_on(self, record: Recording[Any], skipped: Mapping[str, str]) -> None:
+        """Go on with an earlier record: where layers' tensors lay, and what was left out."""
+        self.record = record
+        for name, layer in record.layers.items():
+            self._places[name] = structure.split_path(layer.info.output_path)[1]
         self.skipped.update(skipped)
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -19,9 +19,8 @@ from layerlens.errors import RecordingError
 __all__ = [
     "Hooks",
     "being_traced",
-    "compiled_runs_eagerly",
+    "hooked",
     "in_backward",
-    "is_compiled",
     "unseen",
     "untouchable",
 ]
@@ -149,17 +148,27 @@ class _Eagerness:
 _EAGERNESS = _Eagerness()
 
 
-def compiled_runs_eagerly(stack: ExitStack, compiled: bool) -> None:
-    """Have compiled code run as it was written until the stack closes.
+@contextmanager
+def hooked(model: nn.Module, root: nn.Module, *, hidden: bool = False) -> Iterator[Hooks]:
+    """Put hooks on a model, which come off whatever happens; compiled code runs as it was written.
 
-    `torch.compile` ignores hooks that come after compilation. Nothing is done where the compiler
-    was never loaded, since then nothing can have been compiled.
+    `torch.compile` ignores hooks that come after compilation. Where the compiler was never loaded,
+    nothing can have been compiled.
+
+    `root`: the model that was compiled, where `model` is what came of that.
     """
-    if compiled or "torch._dynamo" in sys.modules:
-        stack.enter_context(_EAGERNESS)
+    hooks = Hooks(root, hidden=hidden)
+    try:
+        if _is_compiled(model) or "torch._dynamo" in sys.modules:
+            with _EAGERNESS:
+                yield hooks
+        else:
+            yield hooks
+    finally:
+        hooks.remove()
 
 
-def is_compiled(model: nn.Module) -> bool:
+def _is_compiled(model: nn.Module) -> bool:
     """Tell whether a model or a part of it is the result of `torch.compile`."""
     return any(
         hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None

@@ -1,12 +1,13 @@
-"""A pass of batches through a model, in which each selected output is handed to somebody.
+"""A pass of batches through a model: `drive` for rows, as `Probe.run` wants them, and `send`.
 
-What `Probe.run` does for rows, for takers that want the outputs themselves: maps, strongest places.
+`send` is for takers that want the outputs themselves: maps, strongest places.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Protocol, cast
 
 import torch
@@ -15,17 +16,18 @@ from torch.nn.modules.conv import _ConvNd
 
 from layerlens import _options
 from layerlens.errors import ShapeError
+from layerlens.progress import Progress
 from layerlens.recording import feeding, structure
-from layerlens.recording.capture import Capture
+from layerlens.recording.capture import Capture, ForwardEnded
 from layerlens.recording.grids import GridReader
-from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.hooks import hooked
 from layerlens.recording.readout import readouts_for
 from layerlens.recording.record import Recording
 from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selector, original, select
 
-__all__ = ["Forward", "Taker", "model_input", "named_layers", "send"]
+__all__ = ["Forward", "Taker", "drive", "model_input", "named_layers", "send"]
 
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -48,6 +50,42 @@ class Taker(Protocol):
     def drop(self) -> None:
         """Forget the batch: it failed."""
         ...
+
+
+def drive(
+    model: nn.Module,
+    batches: Iterable[Any],
+    capture: Capture,
+    forward: Forward | None,
+    *,
+    limit: int | None,
+    places: deque[list[int]],
+    shown: Progress,
+) -> bool:
+    """Send batches through a model; return whether that ended at the limit.
+
+    `places`: where in the data set the samples of each batch are, where the loader tells.
+    """
+    record = capture.record
+    capture.caller_ends_batches = True
+    shown.advance(record.n_taken)
+    for batch in batches:
+        before = record.n_taken
+        capture.keep = None if limit is None else limit - record.position
+        if places:
+            record.indices = places.popleft()
+        with suppress(ForwardEnded):
+            if forward is not None:
+                forward(model, batch)
+            else:
+                fed = feeding.feed(model, batch)
+                capture.announce(fed.annotation)
+                model(*fed.args, **fed.kwargs)
+        capture.end_batch()
+        shown.advance(record.n_taken - before)
+        if limit is not None and record.n_taken >= limit:
+            return True
+    return False
 
 
 def send(
@@ -77,9 +115,7 @@ def send(
     with ExitStack() as stack:
         stack.enter_context(feeding.evaluation(model))
         stack.enter_context(torch.no_grad())
-        hooks = Hooks(root)
-        stack.callback(hooks.remove)
-        compiled_runs_eagerly(stack, is_compiled(model))
+        hooks = stack.enter_context(hooked(model, root))
         if reader is not None:
             reader.attach(hooks)
         record = cast(

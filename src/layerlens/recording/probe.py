@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
-from dataclasses import replace
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -18,30 +17,23 @@ from layerlens.errors import ArgumentError, RecordingError
 from layerlens.progress import Progress
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations
-from layerlens.recording.arguments import dtype_name, one_of, parse_size, seed
-from layerlens.recording.capture import Capture, ForwardEnded
-from layerlens.recording.fingerprint import fingerprint, identity, versions
-from layerlens.recording.hooks import Hooks, compiled_runs_eagerly, is_compiled
+from layerlens.recording.arguments import parse_size
+from layerlens.recording.asked import Asked
+from layerlens.recording.fingerprint import versions
+from layerlens.recording.hooks import hooked
 from layerlens.recording.inmemory import Record
 from layerlens.recording.leftout import say_what_is_left_out
 from layerlens.recording.loading import traced
 from layerlens.recording.memory import budget
 from layerlens.recording.opening import open_store
-from layerlens.recording.readout import ReadoutSpec, readouts_for
+from layerlens.recording.passes import Forward, drive
+from layerlens.recording.readout import ReadoutSpec
 from layerlens.recording.record import Recording
 from layerlens.recording.samples import Annotation
-from layerlens.recording.selection import (
-    INPUT,
-    Selector,
-    as_selector,
-    is_scripted,
-    original,
-    select,
-)
-from layerlens.recording.sketch import check_sketch, directions_of
+from layerlens.recording.selection import Selector
+from layerlens.recording.sketch import directions_of
 from layerlens.recording.stored import StoredRecord
 from layerlens.recording.storing import Store, StoredRun, ranks_of
-from layerlens.recording.structure import format_path, split_path
 
 __all__ = ["Probe"]
 
@@ -177,7 +169,10 @@ class Probe:
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
-        check_sketch(sketch)
+        self._asked = Asked(
+            model, layers, readout=readout, sketch=sketch, call=call, capture=capture, dtype=dtype,
+            random_state=random_state,
+        )  # fmt: skip
         self._store = Store.of(store)
         self._ranks = ranks_of(self._store, rank, world_size)
         if self._ranks is not None and directions_of(sketch) is not None:
@@ -191,80 +186,33 @@ class Probe:
         if memory_limit is not None and not self._memory_is_auto:
             self._memory_limit = parse_size("memory_limit", memory_limit)
         self.model = model
-        self._root = original(model)
-        self._selector: Selector = as_selector(layers)
-        self._readout = readout
-        self._sketch = sketch
-        self._call = one_of("call", call, ("each", "last"))
-        self._what = one_of("capture", capture, ("output", "input"))
-        self._dtype = one_of("dtype", dtype_name(dtype), ("float32", "float16", "float64"))
-        self._random_state = seed(random_state)
         self._stack: ExitStack | None = None
         self._limit: int | None = None
         self._reached_limit = False
         self._run_to_store: StoredRun | None = None
-        self._capture = self._new_capture(self._new_record(previous=None))
-        self._label_names: tuple[str, ...] | None = None
+        self._begin(previous=None)
 
-    def _new_record(self, previous: Recording[Any] | None) -> Record:
-        return Record(
-            sketch=self._sketch,
-            dtype=self._dtype,
-            random_state=self._random_state,
+    def _begin(self, previous: Recording[Any] | None) -> None:
+        """Make a new record in memory, and what takes the layers into it."""
+        self._found = self._asked.find()
+        record = Record(
+            **self._asked.of_rows,
             previous=previous if isinstance(previous, Record) else None,
             memory_limit=budget() if self._memory_is_auto else self._memory_limit,
         )
-
-    def _new_capture(self, record: Recording[Any]) -> Capture:
-        """Find what is selected, so that a mistyped name fails here and not in the forward."""
-        found = select(self._root, self._selector)
-        self._scripted = [t.name for t in found.targets if is_scripted(t.module)]
-        targets = tuple(
-            target
-            for target in found.targets
-            if target.name not in self._scripted
-            # a block's input is the input of its first layer, which is recorded
-            and not (self._what == "input" and target.only_new and any(target.module.children()))
-        )
-        if found.operations and self._what == "input":
-            raise ArgumentError(
-                f"capture='input' records what goes into modules, and {found.operations[0]!r} is "
-                "an operation; open a second probe for operations"
-            )
-        if self._scripted and not targets and not found.model_input and not found.operations:
-            raise RecordingError(
-                f"{', '.join(map(repr, self._scripted))} of {type(self._root).__name__} is "
-                "TorchScript, which takes no hooks; probe the module that it was made from"
-            )
-        self._named = found.named
-        self._selected = [
-            target.name + ("" if path is None else format_path(path))
-            for target in targets
-            for path in target.paths
-        ]
-        self._selected += [INPUT] * found.model_input + [f"op:{one}" for one in found.operations]
-        names = [target.name for target in targets] + [INPUT] * found.model_input
-        return Capture(
-            self._root,
-            replace(found, targets=targets),
-            readouts_for(self._readout, names, found.operations),
-            record,
-            last_call_only=self._call == "last",
-        )
+        self._capture = self._asked.capture(self._found, record)
+        self._label_names: tuple[str, ...] | None = None
 
     def __enter__(self) -> Self:
         if self._stack is not None:
             raise RecordingError("this probe is open already; to nest probes, make a second one")
-        self._capture = self._new_capture(self._new_record(previous=self._capture.record))
-        self._label_names = None
+        self._begin(previous=self._capture.record)
         if self._store is not None:
             self._go_on(self._store)
         try:
             with ExitStack() as stack:
-                hooks = Hooks(self._root, hidden=True)
-                stack.callback(hooks.remove)
-                compiled_runs_eagerly(stack, is_compiled(self.model))
-                self._capture.attach(hooks, inputs=self._what == "input")
+                hooks = stack.enter_context(hooked(self.model, self._asked.model, hidden=True))
+                self._capture.attach(hooks, inputs=self._asked.what == "input")
                 self._stack = stack.pop_all()
         except BaseException:
             if self._stored is not None:
@@ -278,23 +226,12 @@ class Probe:
         if run is None:
             run = self._stored_run(store)
             run.refuse_complete()
-        record = run.begin(
-            self._about(),
-            self._limit,
-            sketch=self._sketch,
-            dtype=self._dtype,
-            random_state=self._random_state,
-        )
-        places = {
-            name: split_path(layer.info.output_path)[1] for name, layer in record.layers.items()
-        }
-        self._capture.record = record
-        self._capture.restore(places, record.skipped)
+        record = run.begin(self._about(), self._limit, **self._asked.of_rows)
+        self._capture.go_on(record, record.skipped)
         record.skipped = self._capture.skipped
 
     def _stored_run(self, store: Store) -> StoredRun:
-        # the spec hashes all weights: once a run
-        return StoredRun(store, self._spec(), self._ranks)
+        return StoredRun(store, self._asked.spec(self._found), self._ranks)
 
     @property
     def _stored(self) -> StoredRecord | None:
@@ -321,24 +258,14 @@ class Probe:
                     self._capture.drop_batch()
             ended_well = exc_type is None
         finally:
-            self._close_store(exc, ended_well)
+            stored = self._stored
+            if stored is not None and ended_well:
+                stored.finish(self._limit if self._reached_limit else None)
+            elif stored is not None:
+                stored.abandon(exc)
         if exc_type is None:
-            say_what_is_left_out(self._capture, self._root, self._named, self._scripted)
-
-    def _close_store(self, exc: BaseException | None, ended_well: bool) -> None:
-        stored = self._stored
-        if stored is None:
-            return
-        if ended_well:
-            stored.finish(self._limit if self._reached_limit else None)
-            return
-        try:
-            stored.abandon()
-        except Exception as error:
-            if exc is None:
-                raise
-            if error.args != exc.args:  # else it is the failed write that ended the recording
-                exc.add_note(f"the store, too, could not be brought to an end: {error}")
+            named, scripted = self._found.selection.named, self._found.scripted
+            say_what_is_left_out(self._capture, self._asked.model, named, scripted)
 
     def annotate(
         self, labels: Any = None, ids: Any = None, inputs: Any = None, **columns: Any
@@ -388,7 +315,7 @@ class Probe:
             return open_store(self._store.path)
         record = cast(Record, self._capture.record)
         record.settle()
-        meta = {**self._identity(), **self._about()}
+        meta = {**self._asked.identity(), **self._about()}
         return record.activations(meta, self._label_names, self._capture.skipped)
 
     def remaining(self, batches: Iterable[Any]) -> Iterable[Any]:
@@ -432,24 +359,6 @@ class Probe:
         skip = stored.whole_batches()
         self._capture.text.go_on(stored.skip(skip))
         return traced(batches, skip, stored.known_indices())
-
-    def _identity(self) -> dict[str, Any]:
-        return identity(
-            self._root,
-            layers=self._selector,
-            readout=self._readout,
-            sketch=self._sketch,
-            call=self._call,
-            capture=self._what,
-            dtype=self._dtype,
-            random_state=self._random_state,
-        )
-
-    def _spec(self) -> dict[str, Any]:
-        """Return what must be the same for a store to go on."""
-        return {
-            **self._identity(), "weights": fingerprint(self._root), "selected": self._selected
-        }  # fmt: skip
 
     def _about(self) -> dict[str, Any]:
         return {"skipped": dict(self._capture.skipped), "versions": versions()}
@@ -519,52 +428,29 @@ class Probe:
             stack.enter_context(torch.no_grad())
             stack.enter_context(self)
             self._capture.stop_early = stop_early
-            self._drive(batches, total, forward, stack.enter_context, progress=progress)
+            shown = stack.enter_context(
+                Progress("recording", total, shown=progress, unit="samples")
+            )
+            self._drive(batches, total, forward, shown)
         return self.activations
 
     def _drive(
-        self,
-        batches: Iterable[Any],
-        total: int | None,
-        forward: Callable[[nn.Module, Any], Any] | None,
-        enter: Callable[[Progress], Progress],
-        *,
-        progress: bool,
+        self, batches: Iterable[Any], total: int | None, forward: Forward | None, shown: Progress
     ) -> None:
         """Send the batches through, but for those that a store holds already."""
-        limit, capture, record = self._limit, self._capture, self._capture.record
-        capture.caller_ends_batches = True
+        record, stored = self._capture.record, self._stored
         record.expected = total
         self._label_names = feeding.class_names(batches)
         source: Iterable[Any] = feeding.as_batches(batches)
         places: deque[list[int]] = deque()
-        stored = self._stored
         if stored is not None:
             stored.about["label_names"] = self._label_names and list(self._label_names)
             source, places = self._after(stored, source)
-        shown = enter(Progress("recording", total, shown=progress, unit="samples"))
-        shown.advance(record.n_taken)
-        for batch in source:
-            before = record.n_taken
-            capture.keep = None if limit is None else limit - record.position
-            if stored is not None and places:
-                stored.indices = places.popleft()
-            self._run_one(batch, forward)
-            shown.advance(record.n_taken - before)
-            if limit is not None and record.n_taken >= limit:
-                self._reached_limit = True
-                break
+        self._reached_limit = drive(
+            self.model, source, self._capture, forward, limit=self._limit, places=places,
+            shown=shown,
+        )  # fmt: skip
         if not record.n_taken:
             raise RecordingError(
                 "nothing was recorded: batches is empty, or none of the selected layers was called"
             )
-
-    def _run_one(self, batch: Any, forward: Callable[[nn.Module, Any], Any] | None) -> None:
-        with suppress(ForwardEnded):
-            if forward is not None:
-                forward(self.model, batch)
-            else:
-                fed = feeding.feed(self.model, batch)
-                self._capture.announce(fed.annotation)
-                self.model(*fed.args, **fed.kwargs)
-        self._capture.end_batch()

@@ -209,13 +209,19 @@ class StoredRecord(Recording[LayerRows]):
         finally:
             self.writer.close()
 
-    def abandon(self) -> None:
+    def abandon(self, error: BaseException | None) -> None:
         """Keep what whole batches there are, after a failure, and let the store go."""
         try:
-            if self.writer.rows > self.writer.manifest.rows:
-                self.save(everything=True)
-        finally:
-            self.writer.close()
+            try:
+                if self.writer.rows > self.writer.manifest.rows:
+                    self.save(everything=True)
+            finally:
+                self.writer.close()
+        except Exception as further:
+            if error is None:
+                raise
+            if further.args != error.args:  # else it is the failed write that ended the recording
+                error.add_note(f"the store, too, could not be brought to an end: {further}")
 
 
 def _facts(

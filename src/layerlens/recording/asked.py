@@ -1,0 +1,146 @@
+"""What a probe is asked to record: checked, looked for in the model, and put in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from layerlens.errors import ArgumentError, RecordingError
+from layerlens.recording.arguments import dtype_name, one_of, seed
+from layerlens.recording.capture import Capture
+from layerlens.recording.fingerprint import fingerprint, identity
+from layerlens.recording.readout import ReadoutSpec, readouts_for
+from layerlens.recording.record import Recording
+from layerlens.recording.selection import (
+    INPUT,
+    Selection,
+    Selector,
+    as_selector,
+    is_scripted,
+    original,
+    select,
+)
+from layerlens.recording.sketch import check_sketch
+from layerlens.recording.structure import format_path
+
+__all__ = ["Asked", "Found"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What of a model is selected, and which of that takes no hooks."""
+
+    selection: Selection
+    scripted: list[str]
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of what is recorded."""
+        layers = [
+            target.name + ("" if path is None else format_path(path))
+            for target in self.selection.targets
+            for path in target.paths
+        ]
+        layers += [INPUT] * self.selection.model_input
+        return layers + [f"op:{one}" for one in self.selection.operations]
+
+
+class Asked:
+    """What is recorded of which model; for the parameters see `Probe`.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is not one of those allowed.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Selector,
+        *,
+        readout: ReadoutSpec,
+        sketch: str | int | None,
+        call: str,
+        capture: str,
+        dtype: str,
+        random_state: int,
+    ) -> None:
+        check_sketch(sketch)
+        self.model = original(model)
+        self._selector: Selector = as_selector(layers)
+        self._readout = readout
+        self._call = one_of("call", call, ("each", "last"))
+        self.what = one_of("capture", capture, ("output", "input"))
+        self.of_rows: dict[str, Any] = {
+            "sketch": sketch,
+            "dtype": one_of("dtype", dtype_name(dtype), ("float32", "float16", "float64")),
+            "random_state": seed(random_state),
+        }
+        """What makes one record's rows other than another's."""
+
+    def find(self) -> Found:
+        """Find what is selected, so that a mistyped name fails here and not in the forward.
+
+        Raises
+        ------
+        LayerSelectionError
+            If a selector matches nothing.
+        ArgumentError
+            If operations are to be recorded by what goes in.
+        RecordingError
+            If nothing that is selected takes hooks.
+        """
+        found = select(self.model, self._selector)
+        scripted = [t.name for t in found.targets if is_scripted(t.module)]
+        targets = tuple(
+            target
+            for target in found.targets
+            if target.name not in scripted
+            # a block's input is the input of its first layer, which is recorded
+            and not (self.what == "input" and target.only_new and any(target.module.children()))
+        )
+        if found.operations and self.what == "input":
+            raise ArgumentError(
+                f"capture='input' records what goes into modules, and {found.operations[0]!r} is "
+                "an operation; open a second probe for operations"
+            )
+        if scripted and not targets and not found.model_input and not found.operations:
+            raise RecordingError(
+                f"{', '.join(map(repr, scripted))} of {type(self.model).__name__} is "
+                "TorchScript, which takes no hooks; probe the module that it was made from"
+            )
+        return Found(replace(found, targets=targets), scripted)
+
+    def capture(self, found: Found, record: Recording[Any]) -> Capture:
+        """Return what takes all that was found into a record."""
+        selection = found.selection
+        names = [target.name for target in selection.targets] + [INPUT] * selection.model_input
+        return Capture(
+            self.model,
+            selection,
+            readouts_for(self._readout, names, selection.operations),
+            record,
+            last_call_only=self._call == "last",
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what was asked for, in JSON's types."""
+        return identity(
+            self.model,
+            layers=self._selector,
+            readout=self._readout,
+            sketch=self.of_rows["sketch"],
+            call=self._call,
+            capture=self.what,
+            dtype=self.of_rows["dtype"],
+            random_state=self.of_rows["random_state"],
+        )
+
+    def spec(self, found: Found) -> dict[str, Any]:
+        """Return what must be the same for a store to go on; this hashes all weights."""
+        return {
+            **self.identity(), "weights": fingerprint(self.model), "selected": found.layers
+        }  # fmt: skip
