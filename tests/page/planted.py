@@ -38,7 +38,7 @@ PLANTED = {
     ],
     checks.the_address_restores_the_view: [
         ("no selection", ("patch.selection = decodeRows(sel, data.n)", "0")),
-        ("another pick", ("parseInt(pick, 36) : -1", "parseInt(pick, 36) + 1 : -1")),
+        ("another pick", ("decodeRow(pick);", "decodeRow(pick) + 1;")),
         ("bits in another order", ("bytes.charCodeAt(r >> 3) >> (r & 7)", "bytes.charCodeAt(r >> 3) >> (7 - (r & 7))")),
         ("no layer", ("if (layer !== undefined) patch.layer = layer;", "")),
         ("no colour", ("if (by !== undefined) patch.by", "if (by === 0) patch.by")),

@@ -9,9 +9,11 @@ from tests.page.browsing import rewritten
 from tests.page.decoding import Page
 from tests.page.results import many
 
+from layerlens.sinks import _document
 from layerlens.viewer import source
 
 CODE = 64_000
+WITH_A_PIECE = 65_536  # 64 kB: pages of many points, pages in space, widgets
 PAGE = 2_500_000
 
 
@@ -41,6 +43,18 @@ def test_a_page_of_5000_points_and_10_layers_keeps_to_its_budget(page):
 
 def test_the_code_keeps_to_its_budget(page):
     assert too_much_code(page) == []
+
+
+@pytest.mark.parametrize(
+    ("n", "components", "is_widget"), [(10**6, 2, False), (9, 3, False), (9, 2, True), (9, 3, True)]
+)
+def test_a_piece_more_is_within_64_kB(n, components, is_widget):  # noqa: N802 -- the unit
+    head = {"n": n, "components": components}
+    if is_widget:
+        texts = [source.notebook(head), source.style(head)]
+    else:
+        texts = [source.module(head), source.style(head), _document._START, _document._GROUND]
+    assert sum(len(text.encode()) for text in texts) <= WITH_A_PIECE
 
 
 def test_more_code_or_more_data_is_noticed(page, tmp_path):

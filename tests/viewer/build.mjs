@@ -48,6 +48,7 @@ function ownProperties() {
   for (const [, name] of bundle().matchAll(/'(\w+)'/g)) known.add(name);
   // but for these, which data.js reads by quoted names, as the file has them
   for (const name of ['components', 'layers', 'columns', 'roles', 'neighbors', 'thumbnails', 'positions', 'present']) known.delete(name);
+  known.delete('visible'); // the text is a style's
   return [...new Set([...names, ...OURS])].filter((name) => !known.has(name));
 }
 
@@ -72,6 +73,9 @@ function smallShaders(text) {
   }).replace(/`(#version 300 es)\n([^`]*)`/g, (_, first, rest) => `\`${first}\\n${rest.replace(/\s+/g, ' ').replace(/ ?([-+*/=<>(){},;]) ?/g, '$1').replace(/\b0(\.\d)/g, '$1').trim()}\``);
 }
 
+/** A module's functions as arrows, which are shorter; none of them is called before it is there. @param {string} source */
+const arrows = (source) => source.replace(/^(export )?function (\w+)(\(.*\)) \{$([^]*?)^\}$/gm, '$1const $2 = $3 => {$4};');
+
 /** Every file that ships, by name. */
 export async function built() {
   const css = style();
@@ -80,6 +84,7 @@ export async function built() {
   const variables = [...new Set(css.match(/--\w+/g))];
   const renamed = (/** @type {string} */ text) => text.replace(/\bll-[a-z][a-z-]*/g, (name) => names.get(name) ?? name);
   const notice = head(bundle() + styles);
+  const shortNotice = notice.replace(/;.*viewer/, '');
   const own = ownProperties();
 
   /**
@@ -91,17 +96,16 @@ export async function built() {
     const globals = GLOBALS.filter(pays);
     const math = [...new Set(js.match(/\bMath\.\w+/g))].sort().filter(pays);
     const params = [...globals, ...math.map((each) => each.replace('.', '_')), ...Object.keys(takes)];
-    const body = math.reduce((text, each) => text.replaceAll(`${each}(`, `${each.replace('.', '_')}(`), smallShaders(renamed(js)));
+    const body = math.reduce((text, each) => text.replaceAll(`${each}(`, `${each.replace('.', '_')}(`), smallShaders(renamed(js))).replace(/\bconst(?=[ [{])/g, 'let'); // the checks of the sources know that no constant is set again
     const outer = Object.keys(gives);
-    const start = outer.length ? `const[${outer}]=` : '';
+    const start = outer.length ? `let[${outer}]=` : '';
     const { code } = await minify(`${start}((${params})=>{${body};${outer.length ? `return[${Object.values(gives)}]` : ''}})(${[...globals, ...math, ...Object.values(takes)]});`, {
       ecma: 2022,
       compress: { ecma: 2022, passes: 4, pure_getters: true, hoist_funs: true, unsafe: true, unsafe_arrows: true, keep_fargs: false },
       mangle: { properties: { builtins: true, regex: new RegExp(`^(${own.join('|')})$`), keep_quoted: 'strict' } },
       format: { ecma: 2022, comments: false }, nameCache,
     });
-    // the checks of the sources know that no constant is set again
-    return `${notice}${code.replace(/\bconst(?=[ [{])/g, 'let')}\n`;
+    return `${outer.length ? notice : shortNotice}${code}\n`;
   }
 
   const pieces = PIECES.map((name) => `${name}.js`);
@@ -112,9 +116,9 @@ export async function built() {
   /** @type {Record<string, string>} */
   const files = {};
   for (const [name, text] of [['style', css], ...STYLED.map((each) => [each, style(each)])])
-    files[`${name}.css`] = notice.replace(/;.*viewer/, '') + renamed(smallStyle(text)).replace(/--\w+/g, (variable) => `--${String.fromCharCode(97 + variables.indexOf(variable))}`);
-  files['page.js'] = await small(bundle(core), { mount: 'mount', fromPage: 'fromPage', $: `[${[...shared.keys()]}]` }, {}, cache);
-  for (const name of pieces) files[name] = await small(bundle([name]), name === 'notebook.js' ? { render: 'render' } : {}, Object.fromEntries(importedNames(name).map((each) => [each, shared.get(each)])), { props: cache.props });
+    files[`${name}.css`] = shortNotice + renamed(smallStyle(text)).replace(/--\w+/g, (variable) => `--${String.fromCharCode(97 + variables.indexOf(variable))}`);
+  files['page.js'] = await small(bundle(core, arrows), { mount: 'mount', fromPage: 'fromPage', $: `[${[...shared.keys()]}]` }, {}, cache);
+  for (const name of pieces) files[name] = await small(bundle([name], arrows), name === 'notebook.js' ? { render: 'render' } : {}, Object.fromEntries(importedNames(name).map((each) => [each, shared.get(each)])), { props: cache.props });
   files['notebook.js'] += 'export default{render};\n';
   return files;
 }

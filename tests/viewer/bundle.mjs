@@ -31,9 +31,9 @@ export function importedNames(name) {
   return [...readFileSync(join(folder, name), 'utf8').matchAll(/^import \{ ([^}]+) \}/gm)].flatMap(([, names]) => names.split(', '));
 }
 
-/** The script of all modules, or of some. */
-export function bundle(names = moduleNames()) {
-  return names.map((name) => stripped(readFileSync(join(folder, name), 'utf8'))
+/** The script of all modules, or of some. @param {string[]} [names] @param {(source: string) => string} [before] done to each first */
+export function bundle(names = moduleNames(), before = (source) => source) {
+  return names.map((name) => stripped(before(readFileSync(join(folder, name), 'utf8')))
     .split('\n').filter((line) => !line.startsWith('import ')).map((line) => line.replace(/^export /, '').replace(/\/\*\* .*? \*\/ ?/g, '')).join('\n')).join('');
 }
 

@@ -66,5 +66,5 @@ export function createActions(view) {
     changers: () => between(changers, 'whose neighbours change class'),
     doubtful: () => data.stress && found(doubtful(data, view.layer), `to be believed least in ${nameOf(view.layer)}`),
   });
-  return (/** @type {string} */ text) => found(searched(data, text), text.trim() ? 'found' : 'selected');
+  view.searchFor = (text) => found(searched(data, text), text.trim() ? 'found' : 'selected');
 }

@@ -47,7 +47,7 @@ export function createBar(view) {
   const by = choice('What the colours mean (C)', choices.map(([, text]) => text), (i) => store.set({ by: choices[i][0] }));
   const search = element('input', {
     type: 'search', placeholder: 'id, label, or label=3', title: about('search')[2] + ' (/)', spellcheck: false, 'aria-label': 'Search', 'aria-keyshortcuts': '/',
-    oninput: () => actions.searchNow(),
+    oninput: () => view.searchFor(search.value),
     onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && state.selected && actions.nextChosen(),
   });
   const keyOf = (/** @type {string} */ action) => about(action)[0] && element('kbd', { 'aria-hidden': true }, about(action)[0]);
@@ -84,7 +84,7 @@ export function createBar(view) {
     search.select();
   };
   actions.nextColor = () => store.set({ by: choices[(at() + 1) % choices.length][0] });
-  return { bar, search };
+  return bar;
 }
 
 /** The tools on the picture: what a drag does, how close one looks. @param {import('./types.js').View} view */

@@ -1,6 +1,6 @@
 // Depth: the chart of what each layer knows and its picture shows, over the scrubber that goes through it.
 
-import { clamp, drawing, element, figure, onResize, printable, refill } from './util.js';
+import { along, clamp, drawing, element, figure, onResize, printable, refill } from './util.js';
 
 /**
  * What is charted: name of the metric, word, meaning, class of its mark.
@@ -33,10 +33,7 @@ export function createDepth(view) {
   const series = SERIES.filter(([name]) => layers.some(({ metrics }) => name in metrics));
   const chart = drawing('svg.ll-chart', {
     'aria-hidden': true,
-    onclick(/** @type {MouseEvent} */ event) {
-      const { left, width } = chart.getBoundingClientRect();
-      view.go(Math.floor((event.clientX - left) / width * L));
-    },
+    onclick: (/** @type {MouseEvent} */ event) => view.go(Math.floor(along(event) * L)),
   });
   const slider = element('input.ll-slider', {
     type: 'range', min: 0, max: L - 1, step: 'any', disabled: L < 2, 'aria-label': 'Layer', title: 'Drag through the layers',

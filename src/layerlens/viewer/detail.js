@@ -5,7 +5,7 @@ import { present } from './geometry.js';
 import { keyMark } from './legend.js';
 import { cssColor } from './palette.js';
 import { company, keptNeighbors } from './query.js';
-import { button, clamp, count, drawing, element, figure, percent, printable, quoted, refill } from './util.js';
+import { along, button, clamp, count, drawing, element, figure, percent, printable, quoted, refill } from './util.js';
 
 /** @param {import('./types.js').View} view */
 export function createDetail(view) {
@@ -72,10 +72,7 @@ export function createDetail(view) {
     const svg = drawing('svg.ll-journey', {
       viewBox: `0 0 ${L * 10} 34`, preserveAspectRatio: 'none', role: 'img',
       'aria-label': `Most of its neighbours, layer by layer: ${known.map(({ name, label, share }) => `${printable(name)}: ${label} ${percent(share)}`).join(', ')}`,
-      onclick(/** @type {MouseEvent} */ event) {
-        const { left, width } = svg.getBoundingClientRect();
-        view.go(Math.floor((event.clientX - left) / width * L));
-      },
+      onclick: (/** @type {MouseEvent} */ event) => view.go(Math.floor(along(event) * L)),
     }, steps.map(({ level, share, name, label }, l) => level >= 0 && drawing(l === view.layer ? 'rect.ll-now' : 'rect',
       { x: l * 10 + 1, y: 34 - 32 * share, width: 8, height: 32 * share, fill: state.by === column && colors.get(level) || 'currentColor' },
       drawing('title', `${printable(name)}: ${percent(share)} ${label}`))));

@@ -27,9 +27,14 @@ export function encodeRows(selection) {
   return '~' + btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
 }
 
+/** The row that a number in the address means, -1 for none. @param {string} text */
+export function decodeRow(text) {
+  return /^[0-9a-z]{1,6}$/.test(text) ? parseInt(text, 36) : -1;
+}
+
 /** @param {string} text @param {number} n */
 export function decodeRows(text, n) {
-  if (text[0] !== '~') return marked(n, text.split('.').map((part) => (/^[0-9a-z]{1,6}$/.test(part) ? parseInt(part, 36) : -1)));
+  if (text[0] !== '~') return marked(n, text.split('.').map(decodeRow));
   let bytes = '';
   try {
     bytes = atob(text.slice(1));

@@ -8,8 +8,8 @@ const MOST_STEPS = 60;
  * @returns {import('./types.js').Store}
  */
 export function createStore(state) {
-  /** @type {{names: string[], f: (state: import('./types.js').State) => void}[]} */
-  const listeners = [];
+  /** @type {Set<{names: string[], f: (state: import('./types.js').State) => void}>} */
+  const listeners = new Set();
   /** @type {Partial<import('./types.js').State>[]} */
   const past = [];
   /** @type {Partial<import('./types.js').State>[]} */
@@ -46,11 +46,8 @@ export function createStore(state) {
     },
     on(names, f) {
       const entry = { names: names.split(' '), f };
-      listeners.push(entry);
-      return () => {
-        const at = listeners.indexOf(entry);
-        if (at >= 0) listeners.splice(at, 1);
-      };
+      listeners.add(entry);
+      return () => listeners.delete(entry);
     },
     undo: () => step(past, future),
     redo: () => step(future, past),

@@ -96,7 +96,7 @@
  * @typedef {object} Store
  * @property {State} state
  * @property {(patch: Partial<State>, forget?: boolean) => void} set
- * @property {(names: string, f: (state: State) => void) => () => void} on
+ * @property {(names: string, f: (state: State) => void) => () => unknown} on
  * @property {() => boolean} undo
  * @property {() => boolean} redo
  */
@@ -155,7 +155,6 @@
  * @property {number[]} pictured rows that are drawn as images
  * @property {(row: number) => {image: ImageBitmap, x: number, y: number} | null} sheetPart
  * @property {() => void} redrawLegend
- * @property {() => string} summary
  * @property {(row: number) => {x: number, y: number, shown: boolean}} screen
  * @property {(layer: number) => void} go
  * @property {(t: number) => void} seek
@@ -164,6 +163,7 @@
  * @property {() => void} fit
  * @property {(factor: number, x?: number, y?: number) => void} zoom
  * @property {(rows: Uint8Array, add?: boolean) => void} select
+ * @property {(text: string) => void} searchFor select what a text means
  * @property {(text: string) => void} say something that is read for a while
  * @property {(text: string) => void} note something that stays to be read
  * @property {Record<string, (row?: number) => unknown>} actions by name: what keys and buttons do

@@ -152,6 +152,12 @@ export function now() {
   return performance.now();
 }
 
+/** How far along the thing that was clicked the pointer was, from 0 to 1. @param {MouseEvent} event */
+export function along(event) {
+  const { left, width } = /** @type {Element} */ (event.currentTarget).getBoundingClientRect();
+  return (event.clientX - left) / width;
+}
+
 /** True where the user asked the system for less motion. */
 export function still() {
   return matchMedia('(prefers-reduced-motion: reduce)').matches;

@@ -7,7 +7,7 @@ import { createCloud } from './cloud.js';
 import { idOf, labelColumn } from './data.js';
 import { createDepth } from './depth.js';
 import { createDetail, createTip } from './detail.js';
-import { decodeHash, decodeRows, encodeHash, encodeRows } from './hash.js';
+import { decodeHash, decodeRow, decodeRows, encodeHash, encodeRows } from './hash.js';
 import { command, listenToKeys } from './keys.js';
 import { createLegend } from './legend.js';
 import { createMultiples } from './multiples.js';
@@ -67,7 +67,6 @@ export function mount(root, data, options = {}) {
       title();
     },
   }));
-  const { actions } = view;
 
   root.replaceChildren();
   root.classList.add('ll');
@@ -77,10 +76,9 @@ export function mount(root, data, options = {}) {
   const place = element('output');
   const stage = element('div.ll-stage');
   const cloud = createCloud(view, stage);
-  const searchFor = createActions(view);
+  createActions(view);
   createSaving(view, cloud);
-  const { bar, search } = createBar(view);
-  actions.searchNow = () => searchFor(search.value);
+  const bar = createBar(view);
   createThumbs(view);
   cloud.recolor();
   const legend = createLegend(view);
@@ -239,7 +237,7 @@ function keepInAddress(view, set, on) {
     const patch = {};
     if (layer !== undefined) patch.layer = layer;
     if (by !== undefined) patch.by = by.startsWith('~') ? by.slice(1) : by;
-    if (pick !== undefined) patch.pick = /^[0-9a-z]{1,6}$/.test(pick) ? parseInt(pick, 36) : -1;
+    if (pick !== undefined) patch.pick = decodeRow(pick);
     if (sel !== undefined) patch.selection = decodeRows(sel, data.n);
     set(patch);
   };
