@@ -309,7 +309,8 @@ def _rows(cloud: LayerCloud, layer: LayerActivations, places: Array) -> Rows:
     sketch = None
     # directions of the data add no noise that two layers could share, and none to take off
     if layer.sketch is not None and not layer.sketch.startswith("pca "):
-        sketch = f"{_original(layer.info)} {layer.sketch}"
+        fold, _, signs = layer.sketch.partition(", signs of ")
+        sketch = f"{signs or repr(_original(layer.info))} {fold}"
     return Rows(np.ascontiguousarray(cloud.matrix()[places]), sketch, layer.dim)
 
 

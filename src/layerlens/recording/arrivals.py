@@ -27,13 +27,13 @@ class _InFlight:
 
 
 class Arrivals:
-    """How many rows of each layer came, and copies that are still on their way.
+    """Where the rows of each layer came to, and copies that are still on their way.
 
     `dtype`: of the record.
     """
 
     def __init__(self, dtype: str) -> None:
-        self.counts: dict[str, int] = {}
+        self.rows: dict[str, npt.NDArray[Any]] = {}
         self._dtype = _DTYPES[dtype]
         self._in_flight: dict[str, _InFlight] = {}
         self._overflowed: set[str] = set()
@@ -58,7 +58,11 @@ class Arrivals:
                 self._look_for_overflow(name, memory, values)
         else:
             self._in_flight[name] = _InFlight(to_host(values, self._dtype), target, values.device)
-        self.counts[name] = len(values)
+        self.rows[name] = target
+
+    def here(self, name: str) -> npt.NDArray[Any] | None:
+        """Return the rows of a layer, where they have come."""
+        return None if name in self._in_flight else self.rows.get(name)
 
     def land(self) -> None:
         """Wait once for all copies from an accelerator, and put them where they belong."""
@@ -74,7 +78,7 @@ class Arrivals:
     def clear(self) -> None:
         """Forget what came, and what is still to come."""
         self._in_flight.clear()
-        self.counts.clear()
+        self.rows.clear()
 
     def _look_for_overflow(
         self, name: str, stored: torch.Tensor, values: torch.Tensor | None = None

@@ -134,35 +134,35 @@ class Makers:
     """
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
+        self._made: dict[int, tuple[weakref.ref[torch.Tensor], Any, str]] = {}
 
     def clear(self) -> None:
         """Forget all tensors."""
         self._made.clear()
 
-    def note(self, tensor: torch.Tensor) -> None:
+    def note(self, tensor: torch.Tensor, layer: str = "") -> None:
         """Remember that a module put out this tensor, as it is now."""
-        self._made[id(tensor)] = (weakref.ref(tensor), _state(tensor))
+        self._made[id(tensor)] = (weakref.ref(tensor), _state(tensor), layer)
 
-    def knows(self, tensor: torch.Tensor) -> bool:
-        """Tell whether a module put out this very tensor, as it is now."""
-        ref, state = self._made.get(id(tensor), (None, None))
+    def maker(self, tensor: torch.Tensor) -> str | None:
+        """Return the layer that put out this very tensor, as it is now; None where none did."""
+        ref, state, layer = self._made.get(id(tensor), (None, None, None))
         if ref is None or ref() is not tensor:  # the id of a tensor that is gone comes again
-            return False
-        now = _state(tensor)
-        if isinstance(now, torch.Tensor):
-            # as bytes: NaN is not equal to itself
-            return isinstance(state, torch.Tensor) and torch.equal(_bytes(now), _bytes(state))
-        return bool(now == state)
+            return None
+        return layer if _state(tensor) == state else None
 
 
-def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.contiguous().view(torch.uint8)
+def _state(tensor: torch.Tensor) -> tuple[int, bytes]:
+    """Return what changes when a tensor is written: its version, and a sample of its values.
 
-
-def _state(tensor: torch.Tensor) -> Any:
-    """Return what changes when a tensor is written: its version, or a sample of its values."""
-    if not tensor.is_inference():
-        return tensor._version
-    # tensors of inference mode count no versions
-    return tensor[tuple(slice(None, None, max(1, size // 4)) for size in tensor.shape)].clone()
+    Tensors of inference mode count no versions, and what is written through ``.data`` is in none.
+    """
+    inference = tensor.is_inference()
+    version = -1 if inference else tensor._version
+    if tensor.device.type != "cpu" and not inference:
+        return version, b""  # looking would be waiting
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return version, b""
+    plain = tensor.detach().as_subclass(torch.Tensor)
+    few = plain[tuple(slice(None, None, max(1, size // 4)) for size in plain.shape)]
+    return version, few.cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()

@@ -98,6 +98,7 @@ class Capture:
         self._held: dict[str, Output] = {}
         self._places: dict[str, Path] = {}
         self._makers = Makers() if any(t.only_new for t in selection.targets) else None
+        self._folded = Makers()
 
     def attach(self, hooks: Hooks, *, inputs: bool) -> None:
         """Put the hooks on: on what goes into modules, or on what comes out."""
@@ -187,6 +188,7 @@ class Capture:
             size = len(annotation)
         if self._makers is not None:
             self._makers.clear()
+        self._folded.clear()
         self._batch = Batch(size, annotation, announced=annotation is not None)
         return self._batch
 
@@ -333,7 +335,7 @@ class Capture:
             self.ignored.setdefault(layer, why)
             return
         if self._makers is not None:
-            if only_new and self._makers.knows(tensor):
+            if only_new and self._makers.maker(tensor) is not None:
                 return
             self._makers.note(tensor)
         batch = self._batch_of(layer, tensor)
@@ -346,6 +348,7 @@ class Capture:
         if key in self.skipped:
             return
         with torch.no_grad():
+            given, maker = tensor, self._folded.maker(tensor)
             tensor = tensor.detach()
             if type(tensor) is not torch.Tensor:  # its operations may be the user's own
                 tensor = tensor.as_subclass(torch.Tensor)
@@ -354,8 +357,9 @@ class Capture:
             second = tensor.ndim > 2 and puts_batch_second(module, path[0] if path else None)
             if tensor.ndim > 2 and batch.second:
                 second = second or tensor.shape[0] != batch.size
-            if second and tensor.shape[1] == batch.size:
-                tensor = tensor.transpose(0, 1)
+            turned = second and tensor.shape[1] == batch.size
+            if turned:
+                tensor, maker = tensor.transpose(0, 1), None
             elif second and not batch.annotation and tensor.shape[0] == batch.size:
                 self.doubtful.setdefault(key, _steps_first(tensor))
             if tensor.shape[0] != batch.size:
@@ -374,17 +378,21 @@ class Capture:
                 module_type or type(module).__name__,
                 structure.format_path(path),
                 readout,
+                maker,
             )
             if self._last_call_only:  # which call is the last is known when the batch ends
                 self._held[key] = replace(output, tensor=tensor.clone())
             else:
-                self._record(key, output)
+                folded = self._record(key, output)
+                if folded and maker is None and not turned:
+                    self._folded.note(given, key)
 
-    def _record(self, key: str, output: Output) -> None:
+    def _record(self, key: str, output: Output) -> bool:
         try:
-            self.record.add(key, output)
+            return self.record.add(key, output)
         except NotApplicableError as why:
             self._skip(key, str(why))
+            return False
 
     def _locate(
         self, layer: str, path: Path | None, value: Any, only_new: bool

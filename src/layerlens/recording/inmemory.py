@@ -57,7 +57,7 @@ class Record(Recording[Rows]):
         """Raise `RecordingError` where the record will be larger than it may, or has become so."""
         if self._memory_limit is None:
             return
-        layers = [self.layers[name] for name in self._arrivals.counts]
+        layers = [self.layers[name] for name in self._arrivals.rows]
         per_sample = sum(one.info.width * one.rows.dtype.itemsize for one in layers)
         total = max(self.samples.count + count, self.expected or 0)
         size = total * per_sample
@@ -101,10 +101,11 @@ class Record(Recording[Rows]):
 
     def _count(self, keep: int, annotation: Annotation | None) -> None:
         start = self.samples.count
-        for name, count in self._arrivals.counts.items():
+        for name, rows in self._arrivals.rows.items():
             layer = self.layers[name]
-            layer.rows.commit(min(count, keep))
-            layer.note_span(start, start + min(count, keep))
+            count = min(len(rows), keep)
+            layer.rows.commit(count)
+            layer.note_span(start, start + count)
         self._arrivals.clear()
         self.samples.add(keep, annotation)
 

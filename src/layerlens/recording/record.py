@@ -88,8 +88,13 @@ class Recording(Generic[Taker]):
         self._waiting: list[_WaitingBatch] | None = [] if width else None
         self._held: dict[str, _Waiting] = {}
 
-    def add(self, name: str, output: Output) -> None:
+    def add(self, name: str, output: Output) -> bool:
         """Take one layer's output of the batch under way; a second one replaces the first.
+
+        Returns
+        -------
+        bool
+            Whether all of its values were folded: a layer that hands them on has the same rows.
 
         Raises
         ------
@@ -98,6 +103,8 @@ class Recording(Generic[Taker]):
         NotApplicableError
             If the readout makes no sense for such an output.
         """
+        if self._hand_on(name, output):
+            return True
         tensor = output.tensor
         if tensor.is_quantized:
             tensor = tensor.dequantize()
@@ -114,13 +121,38 @@ class Recording(Generic[Taker]):
             raise ShapeError(self._other_width(layer, output, rows.shape[1]))
         if self._waiting is not None:
             self._hold(name, layer, rows)
-            return
+            return False
         values = rows
         if layer.sketch is not None:
             values = layer.sketch(rows)
             self._look(name, layer.meter, rows, values)
         shaped = tensor if plain and layer.sketch is None and tensor.ndim > 1 else None
         self._arrivals.put(name, layer.rows, values, shaped)
+        return plain and layer.signs is not None
+
+    def _maker(self, output: Output) -> RecordedLayer[Taker] | None:
+        """Return the layer that put out the same values before, if they were folded."""
+        if output.maker is None or output.readout.name != "flatten":
+            return None
+        return self.layers.get(output.maker)
+
+    def _hand_on(self, name: str, output: Output) -> bool:
+        """Take the rows of the layer that put out this very tensor, if they are folded alike."""
+        layer, maker = self.layers.get(name), self._maker(output)
+        if layer is None or maker is None or layer.signs != maker.signs:
+            return False
+        rows = self._arrivals.here(maker.info.name)
+        if rows is None:
+            return False
+        looked = self._looked.get(maker.info.name)
+        blocks = layer.meter.blocks(self.position, len(rows))
+        if len(blocks) != (0 if looked is None else len(looked.products)):
+            return False
+        self._looked.pop(name, None)
+        if looked is not None:
+            self._looked[name] = looked
+        self._arrivals.put(name, layer.rows, torch.from_numpy(rows))
+        return True
 
     def _hold(self, name: str, layer: RecordedLayer[Taker], rows: torch.Tensor) -> None:
         """Keep rows back, as narrow as they can be, until there are enough to fit directions."""
@@ -212,18 +244,23 @@ class Recording(Generic[Taker]):
             output_path=output.path,
             readout=output.readout.name,
         )
+        # what is handed on is the same cloud, and lies where that lies, to the bit
+        maker = self._maker(output)
+        sketch = self._sketch_of(info, None if maker is None else maker.signs)
         layer = RecordedLayer(
-            info, self._new_rows(name, info.width), self._sketch_of(info), order=len(self.layers)
+            info, self._new_rows(name, info.width), sketch, order=len(self.layers)
         )
         self.layers[name] = layer
         return layer
 
-    def _sketch_of(self, info: LayerInfo) -> FoldedSketch | DirectionSketch | None:
+    def _sketch_of(
+        self, info: LayerInfo, signs: str | None = None
+    ) -> FoldedSketch | DirectionSketch | None:
         if not info.sketched:
             return None
         if directions_of(self._sketch) is not None:
             return DirectionSketch(info.name, info.dim, info.width, self._seed)
-        return FoldedSketch(info.name, info.dim, info.width, self._seed)
+        return FoldedSketch(info.name if signs is None else signs, info.dim, info.width, self._seed)
 
     def _new_rows(self, name: str, width: int) -> Taker:
         """Return where a layer's rows go."""
@@ -274,7 +311,7 @@ class Recording(Generic[Taker]):
             if name not in known and not self.layers[name].rows.count:
                 del self.layers[name]
         self._held.clear()
-        for name in self._arrivals.counts:
+        for name in self._arrivals.rows:
             self.layers[name].rows.commit(0)
             if not self.layers[name].rows.count:
                 del self.layers[name]

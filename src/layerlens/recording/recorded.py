@@ -34,6 +34,8 @@ class Output:
         Where the tensor lay in the module's output.
     readout : Readout
         How it becomes rows.
+    maker : str or None
+        The layer that put out this very tensor before, and whose values were folded.
     """
 
     tensor: torch.Tensor
@@ -41,6 +43,7 @@ class Output:
     module_type: str
     path: str
     readout: Readout
+    maker: str | None = None
 
 
 class RowTaker(Protocol):
@@ -100,8 +103,15 @@ class RecordedLayer(Generic[Taker]):
         """How the rows were made narrower, for the record."""
         if self.sketch is None:
             return None
-        kind = "fold" if isinstance(self.sketch, FoldedSketch) else "pca"
-        return f"{kind} {self.sketch!r}"
+        if self.signs is None:
+            return f"pca {self.sketch!r}"
+        handed = "" if self.signs == self.info.name else f", signs of {self.signs!r}"
+        return f"fold {self.sketch!r}{handed}"
+
+    @property
+    def signs(self) -> str | None:
+        """The layer whose signs rows are folded with; None where they are not folded."""
+        return self.sketch.layer if isinstance(self.sketch, FoldedSketch) else None
 
     def note_span(self, start: int, stop: int) -> None:
         """Note which samples the last rows belong to; neighbouring spans are one."""

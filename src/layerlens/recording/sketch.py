@@ -127,7 +127,8 @@ class FoldedSketch:
     Parameters
     ----------
     layer : str
-        Name of the layer: layers do not share signs.
+        Name of the layer: layers do not share signs, but for one that hands on another's tensor
+        (`nn.Identity`, a block whose last module made its output), which has that one's.
     dim : int
         Width of its rows.
     width : int
@@ -137,6 +138,7 @@ class FoldedSketch:
     """
 
     def __init__(self, layer: str, dim: int, width: int, random_state: int = 0) -> None:
+        self.layer = layer
         self.dim = dim
         self.width = width
         self.seed = random_state

@@ -51,7 +51,7 @@ class StoredRecord(Recording[LayerRows]):
             self.about.pop("fitted", None)
         for entry in writer.manifest.layers:
             info = info_of(entry)
-            made = self._sketch_of(info)
+            made = self._sketch_of(info, entry.facts.get("signs"))
             if isinstance(made, DirectionSketch):
                 there = matrices[entry.name]
                 matrix = StoredArray(writer.folder, there).read(0, there.rows)
@@ -134,7 +134,7 @@ class StoredRecord(Recording[LayerRows]):
             self._position += batch
             return
         self._check_fit(base + keep)
-        stops = {name: min(count, keep) for name, count in self._arrivals.counts.items()}
+        stops = {name: min(len(rows), keep) for name, rows in self._arrivals.rows.items()}
         old = [name for name in stops if self.layers[name].rows.array is not None]
         new = [(name, self.layers[name].rows) for name in stops if name not in old]
         self.writer.expected = self.expected
@@ -239,8 +239,10 @@ def _facts(
 def _layer_facts(layer: RecordedLayer[LayerRows]) -> dict[str, Any]:
     info = layer.info
     measured = {} if layer.sketch is None else {"pairs": layer.meter.as_json()}
+    handed = {} if layer.signs in (None, info.name) else {"signs": layer.signs}
     return {
         **measured,
+        **handed,
         "module_type": info.module_type,
         "dim": info.dim,
         "output_shape": list(info.output_shape),
