@@ -154,3 +154,35 @@ def test_seeds_end_where_random_state_does():
 def test_a_long_value_is_cut_in_the_message():
     with pytest.raises(ll.ArgumentError, match=r"^title is a str or None, got \[0, 1.*\.\.\.$"):
         _options.text("title", list(range(1000)))
+
+
+@pytest.mark.parametrize("value", [0, "a", 10**30, 1.5, True, ARRAY])
+def test_a_number_of_workers_that_is_none_is_refused(value):
+    with pytest.raises(ll.ArgumentError, match="n_jobs is a"):
+        ll.reduce({"a": np.eye(5), "b": np.eye(5)}, "pca", n_jobs=value)
+
+
+def test_whole_numbers_beyond_what_computers_count_with_are_refused():
+    net, x = nn.Conv2d(1, 1, 2), torch.ones(2, 1, 4, 4)
+    with pytest.raises(ll.ArgumentError, match=r"n_components is a whole .* below 2\*\*63, got 10"):
+        ll.reduce({"a": np.eye(5)}, "pca", n_components=10**30)
+    with pytest.raises(ll.ArgumentError, match="limit is a whole number"):
+        ll.Probe(net).run([x], limit=10**30)
+    for option in ("k", "first_id"):
+        with pytest.raises(ll.ArgumentError, match=f"{option} is a whole number"):
+            ll.top_samples(net, [x], "", 0, **{option: 10**30})
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"memory_limit": ARRAY},
+        {"readout": ARRAY},
+        {"readout": {"*": ARRAY}},
+        {"readout": {3: "max"}},
+    ],
+    ids=str,
+)
+def test_options_of_a_probe_that_are_arrays_or_numbers(option):
+    with pytest.raises(ll.ArgumentError, match=f"{next(iter(option))}.* got "):
+        ll.Probe(nn.Linear(2, 2), **option).run([torch.ones(3, 2)])

@@ -34,8 +34,8 @@ def whole(least: int | None = 1, *, or_none: bool = False) -> Check:
         if value is None and or_none:
             return
         is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if not is_whole or (least is not None and value < least):
-            raise refused(name, expected, value)
+        if not is_whole or value >= 2**63 or (least is not None and value < least):
+            raise refused(name, expected + " below 2**63" * (is_whole and value > 1), value)
 
     return check_whole
 

@@ -157,7 +157,7 @@ def test_pair_with_labels_that_do_not_fit_says_so():
     with pytest.raises(ll.ShapeError, match="6 samples and y has 5"):
         ll.Probe(mlp()).run((x, torch.arange(5)))
     with pytest.raises(ll.ShapeError, match="argmax"):
-        ll.Probe(mlp()).run((x, torch.eye(6)))
+        ll.Probe(mlp()).run((x, torch.rand(6, 6)))
 
 
 def test_labels_of_a_pair_may_be_a_list_a_column_or_numbers():

@@ -36,6 +36,12 @@ def _samples(name: str, value: Any) -> None:
         raise _options.refused(name, "an int from 2 up, 'auto' or None", value)
 
 
+def _jobs(name: str, value: Any) -> None:
+    _options.whole(None, or_none=True)(name, value)
+    if value is not None and not 0 < abs(value) < 2**15:
+        raise _options.refused(name, "a number of workers (-1: one for each core), or None", value)
+
+
 _OPTIONS: dict[str, _options.Check] = {
     "n_components": _options.whole(),
     "align": _options.one_of(True, False, "procrustes"),
@@ -45,6 +51,7 @@ _OPTIONS: dict[str, _options.Check] = {
     "max_samples": _samples,
     "in_blocks": _options.one_of(True, False, "auto"),
     "n_seeds": _options.whole(),
+    "n_jobs": _jobs,
     "progress": _options.flag,
 }
 
@@ -240,7 +247,7 @@ def check_reduction(
 
     Parameters and errors are those of `reduce`.
     """
-    _options.check(_OPTIONS, {"n_components": n_components, **options})
+    _options.check(_OPTIONS, {"n_components": n_components, "n_jobs": n_jobs, **options})
     if random_state is not None and (
         isinstance(random_state, bool)
         or not isinstance(random_state, int | np.integer)

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from layerlens._masked import refuse_masked
 from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording import tables
 from layerlens.recording.batch import batch_size, image_list
-from layerlens.recording.samples import Annotation, looks_like_images
+from layerlens.recording.samples import Annotation, as_tensor, looks_like_images
 
 __all__ = ["Fed", "as_batches", "class_names", "evaluation", "expected_samples", "feed"]
 
@@ -48,7 +50,7 @@ def as_batches(batches: Any) -> Iterable[Any]:
     """
     refuse_masked("batches", batches)
     if isinstance(batches, np.ndarray):
-        batches = torch.from_numpy(batches)
+        batches = as_tensor(batches)
     if isinstance(batches, torch.Tensor):
         return torch.split(batches, _BATCH)
     if _is_labelled_data(batches):
@@ -75,13 +77,15 @@ def _is_labelled_data(batches: Any) -> bool:
         return False
     if isinstance(y, torch.Tensor | np.ndarray):
         return y.shape[1:] != x.shape[1:] or y.dtype != x.dtype
-    return isinstance(y, list) and not any(isinstance(one, torch.Tensor) for one in y)
+    return _is_labels(y) or (
+        isinstance(y, list) and not any(isinstance(one, torch.Tensor) for one in y)
+    )
 
 
 def _split_pair(x: Any, y: Any) -> Iterator[tuple[torch.Tensor, Any]]:
     refuse_masked("X", x)
-    x = torch.as_tensor(x)
-    labels = Annotation.of(labels=y).facts["labels"]
+    x = as_tensor(x)
+    labels = Annotation.of(labels=_classes_of_one_hot(y)).facts["labels"]
     if len(labels) != len(x):
         raise ShapeError(f"batches: X has {len(x)} samples and y has {len(labels)} labels")
     for start in range(0, len(x), _BATCH):
@@ -130,7 +134,7 @@ def feed(model: nn.Module, batch: Any) -> Fed:
     for place, part in enumerate(batch if isinstance(batch, tuple | list) else [batch]):
         refuse_masked(f"batch[{place}]" if isinstance(batch, tuple | list) else "a batch", part)
     if isinstance(batch, np.ndarray):
-        batch = torch.from_numpy(batch)
+        batch = as_tensor(batch)
     if isinstance(batch, torch.Tensor):
         return Fed((_to(batch, device),), annotation=_annotation(batch))
     if tables.is_rows(batch):
@@ -173,7 +177,7 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
             facts["ids"] = value
         elif key in parameters or (open_ended and isinstance(value, torch.Tensor)):
             fed.kwargs[key] = _to(tables.tensor_of(key, value), device)
-        elif _is_column(value, size):
+        elif _is_labels(value) and len(value) == size:
             columns[str(key)] = value
     if not any(isinstance(value, torch.Tensor) for value in fed.kwargs.values()):
         raise RecordingError(_cannot(model, batch))
@@ -190,19 +194,27 @@ def _classes_of_one_hot(value: Any) -> Any:
     """Return the classes' numbers where each row is one 1 among noughts, else the value itself."""
     if not isinstance(value, torch.Tensor | np.ndarray) or value.ndim != 2 or value.shape[1] < 2:
         return value
-    rows = torch.as_tensor(value)
+    rows = as_tensor(value)
     if rows.is_complex() or not bool(((rows == 0) | (rows == 1)).all()):
         return value
     return rows.int().argmax(1) if bool((rows.int().sum(1) == 1).all()) else value
 
 
 def _is_labels(value: Any) -> bool:
-    """Tell whether a value is one class, or one number, a sample."""
+    """Tell whether a value is one class, or one number, a sample; some may be missing."""
     if isinstance(value, torch.Tensor):
-        return value.ndim == 1 and not value.is_complex()
-    if isinstance(value, np.ndarray):
-        return value.ndim == 1 and value.dtype.kind in "iubUSf"
-    return isinstance(value, tuple | list) and all(isinstance(one, str | int) for one in value)
+        return (value.ndim == 1 or value.shape[1:] == (1,)) and not value.is_complex()
+    if hasattr(value, "__array__"):  # pandas' too
+        value = np.asarray(value)
+        if value.dtype.kind != "O":
+            return value.ndim == 1 and value.dtype.kind in "iubUSTfmM"
+        value = value.tolist()
+    return isinstance(value, tuple | list) and all(
+        isinstance(one, str | Real | np.generic | date | None)
+        or (isinstance(one, torch.Tensor) and not one.ndim)
+        or repr(one) == "<NA>"
+        for one in value
+    )
 
 
 def _length(value: Any) -> int | None:
@@ -211,19 +223,9 @@ def _length(value: Any) -> int | None:
     return len(value) if isinstance(value, list | tuple) else None
 
 
-def _is_column(value: Any, size: int) -> bool:
-    if isinstance(value, torch.Tensor | np.ndarray):
-        return value.ndim == 1 and len(value) == size
-    return (
-        isinstance(value, tuple | list)
-        and len(value) == size
-        and all(isinstance(one, str | int | float) for one in value)
-    )
-
-
 def _to(value: Any, device: Any) -> Any:
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(value)
+        value = as_tensor(value)
     return value.to(device) if isinstance(value, torch.Tensor) and device is not None else value
 
 

@@ -181,7 +181,7 @@ class Probe:
                 f"of {self._ranks[1]} ranks would have others, whose rows do not go together; "
                 f"pass a width, sketch={directions_of(sketch)}, or record with one process"
             )
-        self._memory_is_auto = memory_limit == "auto"
+        self._memory_is_auto = isinstance(memory_limit, str) and memory_limit == "auto"
         self._memory_limit: int | None = None
         if memory_limit is not None and not self._memory_is_auto:
             self._memory_limit = parse_size("memory_limit", memory_limit)

@@ -208,7 +208,9 @@ def readouts_for(
         everywhere = (("*", _parse(spec)),)
         return Readouts(everywhere, spec if isinstance(spec, PerToken) else None)
     for pattern, one in spec.items():
-        if one == "tokens" or isinstance(one, PerToken):
+        if not isinstance(pattern, str):
+            raise ArgumentError(f"readout: a mapping is of globs to readouts; got {pattern!r}")
+        if (isinstance(one, str) and one == "tokens") or isinstance(one, PerToken):
             raise ArgumentError(
                 f"readout: {pattern!r} is to give one row a token and other layers one a sample, "
                 "but all layers of a record have the same samples; pass readout='tokens' for all "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from torch.nn import functional
 from layerlens._masked import refuse_masked
 from layerlens.errors import ShapeError
 
-__all__ = ["Annotation", "Samples", "looks_like_images", "thumbnails_of"]
+__all__ = ["Annotation", "Samples", "as_tensor", "looks_like_images", "thumbnails_of"]
 
 Array = npt.NDArray[Any]
 
 THUMBNAIL_SIZE = 32
 """Longest side of a thumbnail in pixels."""
+
+_MISSING = {"None", "nan", "np.float64(nan)", "<NA>", "NaT"}  # as they show themselves
 
 
 @dataclass(slots=True)
@@ -101,11 +104,10 @@ def _one_each(name: str, values: Any) -> Array:
         raise ShapeError(
             f"annotate: {name} must be one value a sample, shape (B,); got lists of unequal lengths"
         ) from None
-    if array.dtype.kind == "S":  # bytes, which need not be text
+    if array.dtype.kind in "OT" or (array.dtype.kind == "U" and array is not values):
+        array = _mixed(name, np.asarray(values, object))
+    elif array.dtype.kind == "S":  # bytes, which need not be text
         array = np.char.decode(array, "utf-8", "backslashreplace")
-    if array.dtype.kind == "O":  # a list of mixed things, or of None
-        texts = ["" if one is None else str(one) for one in array.ravel()]
-        array = np.asarray(texts).reshape(array.shape)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -114,6 +116,20 @@ def _one_each(name: str, values: Any) -> Array:
             f"annotate: {name} must be one value a sample, shape (B,); got {array.shape}{hint}"
         )
     return array.astype(np.int64) if array.dtype.kind == "b" and name == "labels" else array.copy()
+
+
+def _mixed(name: str, values: Array) -> Array:
+    """Return numbers or text for things of which some are missing."""
+    given = values.ravel().tolist()
+    known = [one for one in given if repr(one) not in _MISSING]
+    if known and name != "ids" and all(isinstance(one, Real) for one in known):
+        whole = name == "labels" and all(isinstance(one, Integral) for one in known)
+        blank = -1 if whole else np.nan
+        numbers = np.asarray([blank if repr(one) in _MISSING else one for one in given])
+        if numbers.dtype.kind in "iuf":
+            return numbers.reshape(values.shape)
+    texts = ["" if repr(one) in _MISSING else str(one) for one in given]
+    return np.asarray(texts, str).reshape(values.shape)
 
 
 def looks_like_images(value: Any) -> bool:
@@ -133,7 +149,7 @@ def thumbnails_of(inputs: Any) -> Array:
 
     `inputs`: (B, C, H, W) or (B, H, W). Any dtype; uint8 is shown as it is, anything else is scaled
     from its own minimum and maximum, image by image. With one or three channels (of others, the
-    first is shown), which may also be the last axis.
+    first is shown), which may also be the last axis, with transparency too, which is dropped.
     Returned: (B, height, width, 1 or 3), uint8. At most 32 pixels a side, the aspect kept.
 
     Raises
@@ -142,15 +158,21 @@ def thumbnails_of(inputs: Any) -> Array:
         If the inputs are no images.
     """
     refuse_masked("annotate: inputs", inputs)
-    images = torch.as_tensor(inputs).detach()
+    try:
+        if isinstance(inputs, list | tuple):
+            inputs = torch.stack([as_tensor(image) for image in inputs])
+        images = as_tensor(inputs).detach()
+        got = str(tuple(images.shape))
+    except (RuntimeError, TypeError, ValueError) as error:
+        images, got = torch.empty(0), f"{type(inputs).__name__} ({error})"
     if images.ndim == 3:
         images = images[:, None]
-    if images.ndim == 4 and images.shape[3] in (1, 3) and min(images.shape[1:3]) > 4:
-        images = images.permute(0, 3, 1, 2)  # channels last, as images are in NumPy
+    if images.ndim == 4 and images.shape[3] in (1, 3, 4) and min(images.shape[1:3]) > 4:
+        images = images.permute(0, 3, 1, 2)[:, :3]  # channels last, as images are in NumPy
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ShapeError(
             "annotate: inputs become thumbnails, so they must be images of shape (B, C, H, W) or "
-            f"(B, H, W); got {tuple(images.shape)}. Leave inputs out for other kinds of data"
+            f"(B, H, W); got {got}. Leave inputs out for other kinds of data"
         )
     if images.shape[1] != 3:
         images = images[:, :1]
@@ -167,6 +189,13 @@ def thumbnails_of(inputs: Any) -> Array:
         images = (images - low) / spread * 255
     pictures = images.nan_to_num(0.0).round().clamp(0, 255).to(torch.uint8)
     return pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def as_tensor(given: Any) -> torch.Tensor:
+    """Return a tensor of an array, without a copy where torch takes it: writable, not reversed."""
+    if isinstance(given, torch.Tensor):
+        return given
+    return torch.from_numpy(np.require(given, requirements=["C", "W"]))
 
 
 class Samples:
@@ -199,7 +228,10 @@ class Samples:
     def _column(self, name: str) -> Array:
         have = [note.facts[name] for _, note in self._batches if name in note.facts]
         complete = len(have) == len(self._batches)
-        textual = any(values.dtype.kind in "US" for values in have)
+        kinds = {kind if (kind := values.dtype.kind) in "mMU" else "" for values in have}
+        if name == "ids" and not complete:
+            kinds.add("")
+        textual = "U" in kinds or len(kinds) > 1  # dates among numbers, too
         parts: list[Array] = []
         start = 0
         for batch, note in self._batches:

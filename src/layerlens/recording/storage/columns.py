@@ -114,13 +114,16 @@ class Columns:
 
     def _append(self, column: _Column, values: Array) -> None:
         array = column.array
-        if values.dtype.kind in "mM":
-            if column.unit and array.dtype != TEXT:
-                values = values.astype(column.unit).view(np.int64)
+        if column.unit and array.dtype != TEXT:
+            if values.dtype.kind == column.unit[1]:
+                unit = np.promote_types(column.unit, values.dtype).str
+                if unit != column.unit:
+                    self._move(column, "int64", (), unit)
+                values = values.astype(unit).view(np.int64)
             else:
-                values = values.astype(str)
-        elif column.unit and array.dtype != TEXT:
-            self._move(column, TEXT, ())
+                self._move(column, TEXT, ())
+        if values.dtype.kind in "mM":
+            values = values.astype(str)
         dtype = _stored_dtype(array.name, values)
         shape = tuple(map(max, column.array.shape, values.shape[1:]))
         self._fit(column, dtype, shape)
@@ -162,7 +165,9 @@ class Columns:
         if wanted != has or shape != column.array.shape:
             self._move(column, wanted, shape)
 
-    def _move(self, column: _Column, dtype: str, shape: tuple[int, ...]) -> None:
+    def _move(
+        self, column: _Column, dtype: str, shape: tuple[int, ...], unit: str | None = None
+    ) -> None:
         old = column.array
         new = self._make(old.name, dtype, shape)
         start = 0
@@ -177,10 +182,13 @@ class Columns:
                 texts = values.astype(str)
                 texts[gaps] = ""
                 new.append(texts)
+            elif unit is not None:
+                new.append(piece.view(column.unit).astype(unit).view(np.int64))
             else:
                 new.append(_padded(piece, shape))
             start += len(piece)
         column.array = new
+        column.unit = unit or column.unit
         self._retire(old)
 
 
