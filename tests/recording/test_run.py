@@ -331,6 +331,23 @@ def test_run_feeds_lists_of_images(batch):
     assert acts["body"].shape[0] == acts["head"].shape[0] == 4
 
 
+class Declared(Detector):
+    def forward(self, images: list[torch.Tensor]):
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("batch", [SEVERAL_SIZES[:1], tuple(ONE_SIZE), ONE_SIZE[:1], ONE_SIZE])
+def test_where_forward_says_that_it_takes_a_list_one_of_any_images_goes_in(batch):
+    model = Declared()
+    acts = ll.Probe(model, ["body", "head"]).run([batch, batch])
+    scores = torch.stack([one["scores"] for one in model(list(batch))]).detach().numpy()
+    np.testing.assert_array_equal(acts["head"], np.concatenate([scores, scores]))
+    maps = np.asarray(ll.activation_maps(model, batch, "body")["body"])
+    np.testing.assert_array_equal(maps.reshape(len(batch), -1), acts["body"][: len(batch)])
+    top = ll.top_samples(model, [batch, batch], "body", 1, k=1)
+    assert top.inputs is None and top.values[0] == maps.max((2, 3))[:, 1].max()
+
+
 def test_a_list_of_images_is_no_input_to_record():
     with (
         pytest.warns(ll.LayerlensWarning, match="'input' .it is a list of images"),

@@ -119,11 +119,11 @@ def feed(model: nn.Module, batch: Any) -> Fed:
     """Take a batch apart.
 
     `batch`: of a tuple or list the first entry goes in, a second one is the labels if it is one
-    number or string a sample; of one-hot rows, their classes' numbers are. Images of several sizes,
-    in a list, go in as that list. Of a mapping, what the model's ``forward`` has as parameters goes
-    in; one value a sample under ``labels``, ``label``, ``y``, ``target`` is the labels (and goes in
-    only where the model cannot do without) and under ``ids``, ``id`` the ids; anything else with
-    one value a sample becomes a column.
+    number or string a sample; of one-hot rows, their classes' numbers are. Images in a list go in
+    as that list, if they have several sizes or ``forward`` says that it takes one. Of a mapping,
+    what the model's ``forward`` has as parameters goes in; one value a sample under ``labels``,
+    ``label``, ``y``, ``target`` is the labels (and goes in only where the model cannot do without)
+    and under ``ids``, ``id`` the ids; anything else with one value a sample becomes a column.
 
     Raises
     ------
@@ -144,8 +144,10 @@ def feed(model: nn.Module, batch: Any) -> Fed:
     if isinstance(batch, tuple | list) and batch:
         if isinstance(batch[0], Mapping):
             fed = _feed_mapping(model, batch[0], device)
-        elif batch_size(model, (batch,), {}) == len(batch) and image_list((batch,), {}):
-            return Fed(([_to(image, device) for image in batch],))  # of several sizes
+        elif image_list((batch,), {}) and (
+            batch_size(model, (batch,), {}) == len(batch) or _takes_list(model)
+        ):
+            return Fed(([_to(image, device) for image in batch],))
         elif isinstance(batch[0], torch.Tensor | np.ndarray):
             fed = feed(model, batch[0])
         elif image_list((batch[0],), {}):
@@ -188,6 +190,12 @@ def _feed_mapping(model: nn.Module, batch: Mapping[str, Any], device: Any) -> Fe
 
 def _annotation(inputs: torch.Tensor) -> Annotation:
     return Annotation.of(inputs=inputs if looks_like_images(inputs) else None)
+
+
+def _takes_list(model: nn.Module) -> bool:
+    """Tell whether forward says so: ``images: list[Tensor]``. Else ``[x, y]`` is a pair."""
+    first = next(iter(inspect.signature(model.forward).parameters.values()), None)
+    return first is not None and "list[" in str(first.annotation).lower()
 
 
 def _classes_of_one_hot(value: Any) -> Any:

@@ -18,6 +18,7 @@ from layerlens import _options
 from layerlens.errors import ShapeError
 from layerlens.progress import Progress
 from layerlens.recording import feeding, structure
+from layerlens.recording.batch import image_list
 from layerlens.recording.capture import Capture, ForwardEnded
 from layerlens.recording.grids import GridReader
 from layerlens.recording.hooks import hooked
@@ -155,6 +156,8 @@ def _send_one(
 
 def model_input(fed: feeding.Fed) -> torch.Tensor | None:
     """Return the tensor with places that goes in: images, sound, volumes; None for others."""
+    if image_list(fed.args, fed.kwargs):
+        return None
     found = structure.tensors([*fed.args, *fed.kwargs.values()])
     return next((t for _, t in found if t.ndim > 2 and t.is_floating_point()), None)
 

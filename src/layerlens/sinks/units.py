@@ -57,7 +57,7 @@ def draw_top(unit: Any, *, columns: int = 9, tile: float = 1.1, title: str | Non
     if unit.inputs is None or unit.maps is None:
         raise ArgumentError(
             "the inputs and maps of these samples were not kept; ask top_samples for them with "
-            "keep=True"
+            "keep=True, which keeps inputs that are tensors with places"
         )
     captions = [f"id {one}" for one in unit.ids]
     rows = ["input", "map", "crop"] if unit.boxes is not None else ["input", "map"]
