@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.random_projection import GaussianRandomProjection
 
 import layerlens as ll
 from layerlens.testing import (
@@ -116,6 +117,14 @@ def _ignores_strides(self, X, y=None):
     whole = X if X.base is None else X.base
     wrong = whole.ravel(order="K")[: X.size].reshape(X.shape)
     return Able.fit_transform(self, wrong)
+
+
+class Slotted:
+    __slots__ = ("n_components", "random_state")
+    __init__ = Able.__init__
+
+    def fit_transform(self, X, y=None):
+        return Able(self.n_components, self.random_state)._axes(X)
 
 
 def _uses_global_state(self, X, y=None):
@@ -293,6 +302,23 @@ def test_a_broken_clause_is_named_with_its_words_and_the_reducer():
     message = str(caught.value)
     assert "the reducer Broken breaks the clause leaves_global_random_state_alone" in message
     assert "NumPy's global random state is the same afterwards" in message
+
+
+def test_a_constant_seed_is_found_though_the_clauses_before_left_it_behind():
+    def seeds(self, X, y=None):
+        np.random.seed(1)
+        return Able.fit_transform(self, X)
+
+    with pytest.raises(AssertionError, match="leaves_global_random_state_alone"):
+        check_reducer(_able(fit_transform=seeds))
+
+
+def test_a_reducer_of_slots_keeps_the_contract():
+    check_reducer(Slotted)
+
+
+def test_a_transformer_whose_own_number_of_components_is_none_for_pictures_is_made_with_two():
+    check_reducer(GaussianRandomProjection)
 
 
 def test_an_error_inside_of_a_clause_is_an_assertion_error_with_its_cause():
