@@ -100,7 +100,6 @@ def test_reducing_arrays_needs_no_torch():
 
 ROOMS = {
     "errors": set(),
-    "_masked": {"errors"},
     "_options": {"errors"},
     "_version": set(),
     "_pixels": set(),
@@ -110,11 +109,11 @@ ROOMS = {
     "plugins": {"plugins", "records", "errors"},
     "recording": {
         *("recording", "plugins", "records", "errors", "progress", "_version"),
-        *("_display", "_masked", "_options", "_pixels"),
+        *("_display", "_options", "_pixels"),
     },
     "embedding": {
         *("embedding", "recording", "plugins", "records", "errors", "progress", "_version"),
-        *("_display", "_masked", "_options"),
+        *("_display", "_options"),
     },
     "reducers": {"reducers", "embedding", "plugins", "records", "errors", "progress"},
     "viewer": {"viewer", "errors"},

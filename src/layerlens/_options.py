@@ -1,6 +1,7 @@
 """What options may be: checked where they are given, so that the error names the option.
 
-A check is called with an option's name and value, and raises `ArgumentError`.
+A check is called with an option's name and value, and raises `ArgumentError`. Masked arrays are
+refused here, too: everything behind would take masked values for real ones.
 """
 
 from __future__ import annotations
@@ -11,9 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from layerlens.errors import ArgumentError
+from layerlens.errors import ArgumentError, DataError
 
-__all__ = ["Check", "check", "flag", "function", "number", "one_of", "refused", "text", "whole"]
+__all__ = [
+    "Check",
+    "check",
+    "flag",
+    "function",
+    "number",
+    "one_of",
+    "refuse_masked",
+    "refused",
+    "text",
+    "whole",
+]
 
 Check = Callable[[str, Any], None]
 
@@ -95,3 +107,26 @@ def refused(name: str, expected: str, value: Any) -> ArgumentError:
     """Return the error for a value that is not what is expected."""
     shown = repr(value)
     return ArgumentError(f"{name} is {expected}, got {shown[:80]}{'...' * (len(shown) > 80)}")
+
+
+def refuse_masked(what: str, values: Any) -> None:
+    """Refuse an array of `numpy.ma` that has masked values.
+
+    `values`: anything; what is no masked array, or masks nothing, is let through.
+
+    Raises
+    ------
+    DataError
+        If there are masked values.
+    """
+    if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
+        return
+    count = int(np.ma.getmaskarray(values).sum())
+    if values.ndim < 2:
+        remedy = "fill them, values.filled(-1) say (for labels, -1 is a class that is not known)"
+    else:
+        remedy = "leave out the samples that have them, or fill them, values.filled(0) say"
+    raise DataError(
+        f"{what}: a masked array, {count:,} of {values.size:,} values masked, and a mask is not "
+        f"kept; {remedy}"
+    )

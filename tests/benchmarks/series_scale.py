@@ -24,7 +24,7 @@ from yardsticks import (
 
 import layerlens as ll
 from layerlens.embedding import drawing
-from layerlens.embedding.measuring import Gauge
+from layerlens.embedding.finishing import Gauge
 from layerlens.embedding.neighbors import EXACT_UP_TO, nearest_neighbors, usable_cores
 from layerlens.reducers import series_tsne
 

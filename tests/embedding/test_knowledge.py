@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from layerlens.embedding.folding import fold
+from layerlens.embedding.distances import fold
 from layerlens.embedding.knowledge import (
     intrinsic_dimension,
     layer_facts,

@@ -3,7 +3,7 @@ import pytest
 import sklearn.decomposition
 
 import layerlens as ll
-from layerlens.embedding.stability import seed_metrics, seed_spread
+from layerlens.embedding.align import seed_metrics, seed_spread
 from layerlens.errors import ArgumentError
 
 

@@ -4,8 +4,8 @@ import pytest
 import layerlens as ll
 from layerlens.embedding.align import motion
 from layerlens.errors import ShapeError
-from layerlens.reducers._umap_learn import umap
 from layerlens.reducers.aligned_umap import AlignedUMAP
+from layerlens.reducers.umap import umap
 
 
 @pytest.fixture

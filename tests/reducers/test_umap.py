@@ -4,8 +4,7 @@ from sklearn.base import clone
 
 from layerlens.embedding.align import motion
 from layerlens.embedding.neighbors import nearest_neighbors
-from layerlens.reducers._umap_learn import umap
-from layerlens.reducers.umap import UMAP
+from layerlens.reducers.umap import UMAP, umap
 
 
 @pytest.fixture

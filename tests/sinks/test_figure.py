@@ -12,7 +12,7 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from layerlens.errors import ArgumentError
-from layerlens.sinks._palette import class_styles
+from layerlens.sinks._coloring import class_styles
 from layerlens.sinks._text import Ruler, printable
 from layerlens.sinks.figure import FigureSink, figure
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens import _options
-from layerlens._masked import refuse_masked
+from layerlens._options import refuse_masked
 from layerlens._version import __version__
 from layerlens.errors import ArgumentError, DataError, LayerSelectionError, ShapeError
 from layerlens.recording.memory import available_memory
@@ -64,6 +64,17 @@ class LayerCloud:
         if self.rows is None or other.rows is None:
             return self.rows is None and other.rows is None
         return bool(np.array_equal(self.rows, other.rows))
+
+    def common_rows(self, other: LayerCloud) -> tuple[Array, Array]:
+        """Return the places, in each of the two layers, of the samples that both have."""
+        if self.rows is None and other.rows is None:
+            everywhere = np.arange(len(self))
+            return everywhere, everywhere
+        samples, others = (
+            np.arange(len(cloud)) if cloud.rows is None else cloud.rows for cloud in (self, other)
+        )
+        _, here, there = np.intersect1d(samples, others, return_indices=True)
+        return here, there
 
     def matrix(self) -> Matrix:
         """Return the rows as a C-contiguous float32 matrix, checked to be finite.

@@ -1,4 +1,7 @@
-"""Distances from rows of a cloud to all of it, as exact as float32 allows and no slower."""
+"""Distances from rows of a cloud to all of it, as exact as float32 allows and no slower.
+
+Wide rows are folded first, by the sketch of `layerlens.recording.sketch`, which keeps distances.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DistanceRows", "cancels"]
+__all__ = ["DistanceRows", "cancels", "fold"]
 
 Matrix = npt.NDArray[np.float32]
+
+_ROWS = 256
 
 # A squared distance taken from float32 Gram entries carries an error of some units in the last
 # place of the squared norms; below this share of them it is mostly rounding.
@@ -63,3 +68,37 @@ class DistanceRows:
         block[block < 1e-13 * norms[rows, None]] = 0
         block[np.arange(len(rows)), rows] = -np.inf
         return np.asarray(block, np.float32)
+
+
+def fold(X: Matrix, width: int, *, random_state: int = 0) -> Matrix:
+    """Sketch rows to at most `width` values, keeping distances in expectation.
+
+    Each value is multiplied by a random sign, the row is cut into segments of one length, and
+    the segments are added up: a CountSketch [1]_ whose bucket is the place in the segment, so
+    that the buckets are equally full and memory is read in order.
+
+    `X`: (n_samples, n_features), float32.
+    `width`: rows that are no wider are returned as they are, not copied.
+    Returned: (n_samples, width or a little less), float32. The width is such that the segments are
+    nearly of one length.
+
+    References
+    ----------
+    .. [1] M. Charikar, K. Chen, M. Farach-Colton, Finding frequent items in data streams,
+       ICALP 2002; as feature hashing, K. Weinberger et al., ICML 2009.
+    """
+    n, features = X.shape
+    if features <= width:
+        return X
+    segments = -(-features // width)
+    kept = -(-features // segments)
+    signs = np.random.default_rng(random_state).integers(0, 2, features) * 2 - 1
+    signs = signs.astype(np.float32)
+    sketch = np.zeros((n, kept), np.float32)
+    # few rows at a time, so that the sketch's rows stay in the cache between segments
+    for top in range(0, n, _ROWS):
+        rows = sketch[top : top + _ROWS]
+        for left in range(0, features, kept):
+            right = min(features, left + kept)
+            rows[:, : right - left] += X[top : top + _ROWS, left:right] * signs[left:right]
+    return sketch

@@ -20,7 +20,7 @@ from layerlens.embedding.neighbors import neighbors_of
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.plugins.protocols import SupportsNeighbors, accepts, draws_series
 
-__all__ = ["Align", "Drawer", "Picture", "common_rows"]
+__all__ = ["Align", "Drawer", "Picture"]
 
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float32]
@@ -334,20 +334,9 @@ def _same_samples(clouds: Sequence[LayerCloud]) -> bool:
     return all(cloud.has_rows_of(clouds[0]) for cloud in clouds)
 
 
-def common_rows(a: LayerCloud, b: LayerCloud) -> tuple[Array, Array]:
-    """Places, in each of the two layers, of the samples that both have."""
-    if a.rows is None and b.rows is None:
-        everywhere = np.arange(len(a))
-        return everywhere, everywhere
-    samples_a = np.arange(len(a)) if a.rows is None else a.rows
-    samples_b = np.arange(len(b)) if b.rows is None else b.rows
-    _, in_a, in_b = np.intersect1d(samples_a, samples_b, return_indices=True)
-    return in_a, in_b
-
-
 def _start_from(cloud: LayerCloud, before: LayerCloud, coordinates: Matrix) -> Matrix | None:
     """Return the picture before, for a layer of the very same samples."""
-    here, there = common_rows(cloud, before)
+    here, there = cloud.common_rows(before)
     if len(here) != len(cloud):
         return None
     start = np.empty((len(cloud), coordinates.shape[1]), np.float32)

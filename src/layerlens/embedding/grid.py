@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from layerlens.embedding.align import procrustes, rms_radius
 from layerlens.embedding.clouds import LayerCloud
 
-__all__ = ["Grid", "Place"]
+__all__ = ["Chain", "Grid", "Place"]
+
+Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,67 @@ class Grid:
         for number, one in enumerate(rows):
             order += one if number % 2 == 0 else one[::-1]
         return order
+
+
+class Chain:
+    """The pictures so far, and those that the next is laid on."""
+
+    def __init__(self, grid: Grid, *, enabled: bool) -> None:
+        self.enabled = enabled
+        self._grid = grid
+        self._laid: dict[int, tuple[LayerCloud, Matrix]] = {}
+        self._last: int | None = None
+
+    def append(self, index: int, cloud: LayerCloud, coordinates: Matrix) -> None:
+        """Take the next picture."""
+        # a dot has no direction to turn the next picture by: the one before it stays
+        if self.enabled and rms_radius(coordinates) > 0:
+            if not self._grid.has_steps:
+                self._laid.clear()
+            self._laid[index] = cloud, coordinates
+            self._last = index
+
+    def step_before(self, index: int) -> Matrix | None:
+        """Return the picture of the same layer, a step before."""
+        at = self._grid.step_before(index)
+        return self._laid[at][1] if at is not None and at in self._laid else None
+
+    def _fixed(self, index: int) -> list[tuple[LayerCloud, Matrix]]:
+        """Return what a picture is laid on: of the layer before, and of the step before."""
+        if self._last is None:
+            return []
+        near = [self._grid.step_before(index), self._grid.layer_before(index)]
+        found = [at for at in near if at is not None and at in self._laid]
+        if not self._grid.has_steps or not found:
+            found = [self._last]
+        return [self._laid[at] for at in found]
+
+    def align(
+        self, index: int, cloud: LayerCloud, coordinates: Matrix
+    ) -> tuple[Matrix, dict[str, Any]]:
+        """Lay a picture on those before, by the samples that they have in common."""
+        if not self.enabled:
+            return coordinates, {"method": "none"}
+        fixed = self._fixed(index)
+        if not fixed:
+            return coordinates, {"method": "first"}
+        pairs = []
+        for other, picture in fixed:
+            here, there = cloud.common_rows(other)
+            if len(here) >= 2 and coordinates.shape[1] == picture.shape[1]:
+                pairs.append((coordinates[here], picture[there], other.name))
+        if not pairs:
+            return coordinates, {"method": "none", "reason": "too few samples in common"}
+        moving = np.concatenate([one for one, _, _ in pairs])
+        transform = procrustes(moving, np.concatenate([one for _, one, _ in pairs]))
+        names = [name for _, _, name in pairs]
+        return transform(coordinates), {
+            "method": "procrustes",
+            "to": names[0] if len(names) == 1 else names,
+            "samples": len(pairs[0][0]),
+            "scale": transform.scale,
+            "reflected": transform.reflects,
+        }
 
 
 def _place(cloud: LayerCloud) -> Place:

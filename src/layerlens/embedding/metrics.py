@@ -238,7 +238,7 @@ def _from_excess_ranks(space: Matrix, neighbors: Indices, random_state: int) -> 
 
 def _count_below(rows: Matrix, thresholds: Matrix) -> Array:
     if rows.shape[1] > _ALL_UP_TO and numba_runs():
-        from layerlens.embedding._rank_kernels import count_below
+        from layerlens.embedding._neighbor_kernels import count_below
 
         # fastmath knows no infinity: a row's own entry
         np.maximum(rows, -1, out=rows)

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from layerlens.embedding._compiling import announced, numba_runs
 from layerlens.embedding.clouds import LayerCloud
-from layerlens.embedding.distances import DistanceRows, cancels
-from layerlens.embedding.folding import fold
+from layerlens.embedding.distances import DistanceRows, cancels, fold
 
 __all__ = [
     "Neighbors",

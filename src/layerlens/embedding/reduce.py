@@ -9,22 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens import _options
-from layerlens.embedding.align import motion, procrustes, rms_radius
+from layerlens.embedding.align import seed_metrics, seed_spread
 from layerlens.embedding.blocks import in_blocks as layers_in_blocks
 from layerlens.embedding.clouds import LayerCloud, layer_clouds
-from layerlens.embedding.drawing import Align, Drawer, Picture, common_rows
+from layerlens.embedding.drawing import Align, Drawer
 from layerlens.embedding.embeddings import Embeddings
-from layerlens.embedding.grid import Grid
+from layerlens.embedding.finishing import Finisher
 from layerlens.embedding.labels import label_targets
-from layerlens.embedding.making import ReducerMaker, as_json
-from layerlens.embedding.measuring import Gauge
-from layerlens.embedding.metrics import PictureQuality
-from layerlens.embedding.neighbors import found_neighbors
+from layerlens.embedding.making import ReducerMaker
 from layerlens.embedding.placing import measured_samples, place_rest, subsample, subsampled
-from layerlens.embedding.stability import seed_metrics, seed_spread
-from layerlens.errors import ArgumentError, PluginError
+from layerlens.errors import ArgumentError
 from layerlens.progress import Progress
-from layerlens.records import LayerEmbedding
 
 __all__ = ["check_reduction", "reduce"]
 
@@ -56,7 +51,6 @@ _OPTIONS: dict[str, _options.Check] = {
 }
 
 Array = npt.NDArray[Any]
-Matrix = npt.NDArray[np.float32]
 
 
 def reduce(
@@ -209,9 +203,10 @@ def reduce(
             for seed in more_seeds
         ]
         finished = []
-        gauge = Gauge(random_state or 0, n_jobs, keep_neighbors) if metrics else None
-        grid = Grid(clouds)
-        chain = _Chain(enabled=align is not False, grid=grid)
+        finisher = Finisher(
+            clouds, align=align is not False, metrics=metrics, keep_neighbors=keep_neighbors,
+            n_jobs=n_jobs, random_state=random_state, standing=standing,
+        )  # fmt: skip
         for index, (cloud, picture) in enumerate(
             zip(clouds, Drawer(make, **drawing).draw(clouds), strict=True)
         ):
@@ -219,12 +214,7 @@ def reduce(
                 same = [picture.coordinates, *(other[index] for other in others)]
                 picture.spread = seed_spread(same)
                 picture.metrics.update(seed_metrics(same, picture.spread))
-            if gauge is not None and grid.has_steps and grid.layer_before(index) is None:
-                gauge.restart()
-            finished.append(
-                _finish(index, cloud, picture, chain, gauge, keep_neighbors, random_state, standing)
-            )
-            chain.append(index, cloud, finished[-1].coordinates)
+            finished.append(finisher.finish(index, cloud, picture))
             report.advance(note=cloud.name)
         if clouds is not whole:
             finished = [
@@ -278,67 +268,6 @@ def _part(
     return subsampled(clouds, subsample(run.labels, run.n_samples, max_samples, random_state))
 
 
-class _Chain:
-    """The pictures so far, and those that the next is laid on."""
-
-    def __init__(self, enabled: bool, grid: Grid) -> None:
-        self.enabled = enabled
-        self._grid = grid
-        self._laid: dict[int, tuple[LayerCloud, Matrix]] = {}
-        self._last: int | None = None
-
-    def append(self, index: int, cloud: LayerCloud, coordinates: Matrix) -> None:
-        """Take the next picture."""
-        # a dot has no direction to turn the next picture by: the one before it stays
-        if self.enabled and rms_radius(coordinates) > 0:
-            if not self._grid.has_steps:
-                self._laid.clear()
-            self._laid[index] = cloud, coordinates
-            self._last = index
-
-    def step_before(self, index: int) -> Matrix | None:
-        """Return the picture of the same layer, a step before."""
-        at = self._grid.step_before(index)
-        return self._laid[at][1] if at is not None and at in self._laid else None
-
-    def _fixed(self, index: int) -> list[tuple[LayerCloud, Matrix]]:
-        """Return what a picture is laid on: of the layer before, and of the step before."""
-        if self._last is None:
-            return []
-        near = [self._grid.step_before(index), self._grid.layer_before(index)]
-        found = [at for at in near if at is not None and at in self._laid]
-        if not self._grid.has_steps or not found:
-            found = [self._last]
-        return [self._laid[at] for at in found]
-
-    def align(
-        self, index: int, cloud: LayerCloud, coordinates: Matrix
-    ) -> tuple[Matrix, dict[str, Any]]:
-        """Lay a picture on those before, by the samples that they have in common."""
-        if not self.enabled:
-            return coordinates, {"method": "none"}
-        fixed = self._fixed(index)
-        if not fixed:
-            return coordinates, {"method": "first"}
-        pairs = []
-        for other, picture in fixed:
-            here, there = common_rows(cloud, other)
-            if len(here) >= 2 and coordinates.shape[1] == picture.shape[1]:
-                pairs.append((coordinates[here], picture[there], other.name))
-        if not pairs:
-            return coordinates, {"method": "none", "reason": "too few samples in common"}
-        moving = np.concatenate([one for one, _, _ in pairs])
-        transform = procrustes(moving, np.concatenate([one for _, one, _ in pairs]))
-        names = [name for _, _, name in pairs]
-        return transform(coordinates), {
-            "method": "procrustes",
-            "to": names[0] if len(names) == 1 else names,
-            "samples": len(pairs[0][0]),
-            "scale": transform.scale,
-            "reflected": transform.reflects,
-        }
-
-
 def _targets(make: ReducerMaker, cloud: LayerCloud, supervised: bool) -> Array | None:
     """Return what the reducer is told of each sample, if it is."""
     use = make.use_of_labels()
@@ -379,108 +308,3 @@ def _further_seeds(make: ReducerMaker, random_state: int | None, n_seeds: int) -
             f"2**32 - 1"
         )
     return [random_state + more for more in range(1, n_seeds)]
-
-
-def _own_metrics(picture: Picture, cloud: LayerCloud) -> dict[str, float]:
-    try:
-        return {str(name): float(value) for name, value in picture.metrics.items()}
-    except (TypeError, ValueError) as error:
-        raise PluginError(
-            f"the reducer {picture.name!r} left metrics_ that are no numbers for layer "
-            f"{cloud.name!r}: {error}"
-        ) from error
-
-
-def _clusters(picture: Picture, cloud: LayerCloud) -> Array | None:
-    """Return the clusters that a reducer found, where its ``labels_`` are one a sample.
-
-    Some transformers of scikit-learn have labels of features: those are no clusters.
-    """
-    labels = picture.labels
-    if labels is None:
-        return None
-    clusters = np.asarray(labels)
-    if clusters.shape != (len(cloud),) or clusters.dtype.kind not in "iu":
-        picture.notes.append(
-            f"labels_ of shape {clusters.shape} and dtype {clusters.dtype} left out: clusters "
-            "are one integer a sample"
-        )
-        return None
-    return clusters
-
-
-def _finish(
-    index: int,
-    cloud: LayerCloud,
-    picture: Picture,
-    chain: _Chain,
-    gauge: Gauge | None,
-    keep_neighbors: int,
-    random_state: int | None,
-    standing: Array | None,
-) -> LayerEmbedding:
-    if picture.one_frame:
-        # its axes mean the same in every layer: turned, they would not
-        coordinates, alignment = picture.coordinates, {"method": "one frame"}
-    else:
-        coordinates, alignment = chain.align(index, cloud, picture.coordinates)
-    if picture.start is not None:
-        alignment["started_from"] = picture.start
-    quality = PictureQuality({}, None)
-    if gauge is not None and standing is not None:
-        quality = _measure_some(gauge, cloud, coordinates, standing, picture.notes)
-    elif gauge is not None:
-        matrix = cloud.matrix() if picture.matrix is None else picture.matrix
-        quality = gauge.measure(cloud, matrix, coordinates)
-    own = _own_metrics(picture, cloud)
-    earlier = chain.step_before(index)
-    if gauge is not None and earlier is not None and earlier.shape == coordinates.shape:
-        own["motion_step"] = motion(coordinates, earlier)
-    clusters = _clusters(picture, cloud)
-    return LayerEmbedding(
-        layer=cloud.name,
-        index=index,
-        coordinates=coordinates,
-        run=cloud.run,
-        clusters=clusters,
-        metrics={**quality.metrics, **own},
-        stress=quality.stress,
-        reducer=picture.name,
-        params={
-            **picture.params,
-            "random_state": as_json(random_state),
-            "alignment": alignment,
-            "notes": picture.notes,
-            **_place(cloud),
-        },
-        rows=cloud.rows,
-        neighbors=_kept_neighbors(cloud, keep_neighbors),
-        spread=picture.spread,
-    )
-
-
-def _measure_some(
-    gauge: Gauge, cloud: LayerCloud, coordinates: Matrix, standing: Array, notes: list[str]
-) -> PictureQuality:
-    """Measure a picture by some of its samples, the same in every layer."""
-    (part,) = subsampled([cloud], standing)
-    rows = np.arange(len(cloud)) if cloud.rows is None else cloud.rows
-    of_part = coordinates[np.isin(rows, standing)]
-    if len(part) < len(cloud):
-        notes.append(f"the figures are of {len(part):,} of {len(cloud):,} samples")
-    return PictureQuality(gauge.measure(part, part.matrix(), of_part).metrics, None)
-
-
-def _place(cloud: LayerCloud) -> dict[str, Any]:
-    """Return where a picture is on the two axes of a training run's series."""
-    info = cloud.run.layers.get(cloud.name)
-    step = None if info is None else info.step
-    return {} if step is None else {"step": step, "layer": cloud.name.rpartition("@")[0]}
-
-
-def _kept_neighbors(cloud: LayerCloud, k: int) -> Array | None:
-    found = found_neighbors(cloud)
-    # of rows that all lie at one point, any are each other's neighbours: that tells nothing
-    if found is None or min(k, found.k) == 0 or not found.distances.any():
-        return None
-    return np.ascontiguousarray(found.indices[:, :k])

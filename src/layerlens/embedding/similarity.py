@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from layerlens.embedding.folding import fold
+from layerlens.embedding.distances import fold
 from layerlens.embedding.neighbors import nearest_neighbors, shared_neighbors
 
 __all__ = ["Rows", "View", "cka", "hidden", "overlap"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerlens._masked import refuse_masked
+from layerlens._options import refuse_masked
 from layerlens.errors import LayerSelectionError, ShapeError
 from layerlens.recording.loss import PairSums, SketchLoss, loss_to_show, sketch_loss
 from layerlens.recording.rows import Rows, RowSource

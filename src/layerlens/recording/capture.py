@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from layerlens.errors import LayerSelectionError, RecordingError
+from layerlens.errors import RecordingError
 from layerlens.recording import structure
 from layerlens.recording.batch import (
     Batch,
@@ -27,8 +27,7 @@ from layerlens.recording.batch import (
 from layerlens.recording.hooks import Hooks, in_backward, untouchable
 from layerlens.recording.layout import ChannelAxes, puts_batch_second
 from layerlens.recording.operations import Operations
-from layerlens.recording.reading import TextReader
-from layerlens.recording.readout import NotApplicableError, Readouts
+from layerlens.recording.readout import NotApplicableError, Readouts, TextReader
 from layerlens.recording.record import Recording
 from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
@@ -96,7 +95,7 @@ class Capture:
         self._ignoring = 0
         self._called: set[str] = set()
         self._held: dict[str, Output] = {}
-        self._places: dict[str, Path] = {}
+        self._places = structure.Places(self._skip)
         self._makers = Makers() if any(t.only_new for t in selection.targets) else None
         self._folded = Makers()
 
@@ -125,7 +124,7 @@ class Capture:
         """Go on with an earlier record: where layers' tensors lay, and what was left out."""
         self.record = record
         for name, layer in record.layers.items():
-            self._places[name] = structure.split_path(layer.info.output_path)[1]
+            self._places.known[name] = structure.split_path(layer.info.output_path)[1]
         self.skipped.update(skipped)
 
     @property
@@ -326,7 +325,7 @@ class Capture:
     ) -> None:
         """Find the tensor of one call of a layer and record it."""
         layer = name if path is None else name + structure.format_path(path)
-        found = self._locate(layer, path, value, only_new)
+        found = self._places.locate(layer, path, value, only_new)
         if found is None:
             return
         path, tensor = found
@@ -394,37 +393,6 @@ class Capture:
             self._skip(key, str(why))
             return False
 
-    def _locate(
-        self, layer: str, path: Path | None, value: Any, only_new: bool
-    ) -> tuple[Path, torch.Tensor] | None:
-        """Return the layer's tensor and its place, which is where it was before if it is there."""
-        known = self._places.get(layer)
-        tensor = (
-            None if known is None and path is None else structure.follow(value, known or path or ())
-        )
-        if tensor is None and path is None:
-            found = structure.find(value)
-            if found is None:
-                # a layer that gave something before has fewer rows then
-                if not only_new and known is None:
-                    self._skip(layer, f"no floating tensor in what it gives: {_what(value)}")
-                return None
-            self._places.setdefault(layer, found[0])
-            return found
-        place = known or path or ()
-        if tensor is None:
-            if known is not None:
-                return None
-            raise LayerSelectionError(
-                f"layer {layer!r}: there is no tensor at {structure.format_path(place)} of what it "
-                f"gives: {_what(value)}"
-            )
-        if not structure.holds_values(tensor):
-            self._skip(layer, f"it gives {_what(tensor)}, and not floating values per sample")
-            return None
-        self._places[layer] = place
-        return place, tensor
-
     def _batch_of(self, layer: str, tensor: torch.Tensor) -> Batch:
         batch = self._batch
         if batch is None:
@@ -452,10 +420,6 @@ def _merged(args: Any, kwargs: Any) -> Any:
     if len(args) == 1 and not kwargs:
         return args[0]
     return dict(enumerate(args)) | kwargs
-
-
-def _what(value: Any) -> str:
-    return structure.describe(value)
 
 
 def _steps_first(tensor: torch.Tensor) -> str:

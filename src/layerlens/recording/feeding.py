@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from layerlens._masked import refuse_masked
+from layerlens._options import refuse_masked
 from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording import tables
 from layerlens.recording.batch import batch_size, image_list

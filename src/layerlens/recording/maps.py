@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from layerlens import _options
-from layerlens.errors import ArgumentError, LayerSelectionError, ShapeError
+from layerlens.errors import ArgumentError, LayerSelectionError
 from layerlens.recording import feeding
 from layerlens.recording.fields import FieldFinder, Seer
 from layerlens.recording.grids import Gridded, GridReader
 from layerlens.recording.mapped import ActivationMaps, LayerMaps
-from layerlens.recording.passes import Forward, model_input, named_layers, send
+from layerlens.recording.passes import Forward, model_input, require_grids, send
 from layerlens.recording.readout import NotApplicableError
 from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
@@ -111,11 +111,7 @@ def activation_maps(
     reader = GridReader(original(model), grid, layout)
     taker = _Maps(channels, random_state, reader)
     skipped = send(model, layers, [x], taker, reader=reader, forward=forward)
-    for name in sorted(named_layers(model, layers) & skipped.keys()):
-        raise ShapeError(f"layer {name!r} of {type(original(model)).__name__}: {skipped[name]}")
-    if not taker.layers:
-        shown = "; ".join(f"{name!r}: {why}" for name, why in list(skipped.items())[:3])
-        raise ShapeError(f"none of the selected layers has a grid. {shown}")
+    require_grids(model, layers, taker.layers, skipped)
     if boxes:
         _add_boxes(taker.layers, FieldFinder(model, x, grid=grid, layout=layout))
     return ActivationMaps(

@@ -1,7 +1,9 @@
-"""Activations that lie on disk."""
+"""Activations that lie on disk: opened, and every file of theirs checked."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,16 @@ from layerlens.recording.storage.bucket import Bucket, Source, is_url, source_of
 from layerlens.recording.storage.columns import THUMBNAILS, decoded
 from layerlens.recording.storage.files import DamagedStoreError
 from layerlens.recording.storage.shards import read_shards, shard_name, shards_documents
-from layerlens.recording.storage.tree import ROOT, Manifest, read_manifest, read_own
-from layerlens.recording.storage.verify import verify
+from layerlens.recording.storage.tree import (
+    GROUPS,
+    ROOT,
+    Entry,
+    Manifest,
+    dump,
+    group_json,
+    read_manifest,
+    read_own,
+)
 from layerlens.recording.stored import info_of, pairs_of
 from layerlens.recording.thumbs import StoredThumbnails
 from layerlens.records import RunInfo
@@ -24,6 +34,8 @@ from layerlens.records import RunInfo
 __all__ = ["open_store", "verify_store"]
 
 Array = npt.NDArray[Any]
+
+_MOST = 256 << 20
 
 
 class StoredRows:
@@ -181,7 +193,7 @@ def verify_store(path: Any) -> int:
     """Check every file of a store; return how many, or raise a `StoreError` that names them."""
     folder = source_of(path)
     world_size = read_shards(folder)
-    count, problems = verify(folder) if world_size is None else _verify_shards(folder, world_size)
+    count, problems = _verify(folder) if world_size is None else _verify_shards(folder, world_size)
     if problems:
         listed = "".join(f"\n  {text}" for _, text in problems[:20])
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
@@ -207,7 +219,56 @@ def _verify_shards(folder: Source, world_size: int) -> tuple[int, list[tuple[str
     for rank in range(world_size):
         shard = folder.below(shard_name(rank))
         if shard.holds(ROOT):
-            files, found = verify(shard)
+            files, found = _verify(shard)
             count += files
             problems += found
     return count, problems
+
+
+def _verify(folder: Source) -> tuple[int, list[tuple[str, str]]]:
+    """Read all files that the last commit names.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or its root is damaged.
+    """
+    manifest = read_manifest(folder)
+    expected = {ROOT: dump(manifest.document())}
+    expected |= {f"{group}/{ROOT}": dump(group_json()) for group in GROUPS}
+    described = {f"{entry.key}/{ROOT}": entry for entry in manifest.entries}
+    expected |= {name: dump(entry.zarr(manifest.rows)) for name, entry in described.items()}
+    problems = []
+    for name, content in expected.items():
+        # until a recording is complete, what arrays say of themselves may be a commit behind
+        behind = None if manifest.complete else described.get(name)
+        if behind is not None and not folder.holds(name):
+            continue
+        try:
+            found = folder.read(name, limit=_MOST)
+            if found != content and (behind is None or not _is_earlier(behind, found)):
+                problems.append(folder.damaged(name, "it does not say what the root says"))
+        except DamagedStoreError as error:
+            problems.append(error)
+    count = len(expected)
+    for entry in manifest.entries:
+        count += entry.n_chunks
+        problems += [error for _, error in StoredArray(folder, entry).damage()]
+    return count, [(error.files[0], str(error)) for error in problems]
+
+
+def _is_earlier(entry: Entry, found: bytes) -> bool:
+    """Tell whether an array's own metadata is that of fewer of its rows."""
+    try:
+        (rows, *_) = json.loads(found)["shape"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+    if type(rows) is not int or not 0 <= rows <= entry.rows:
+        return False
+    # it may have had a row for every sample, and have none for some by now
+    forms = [
+        replace(entry, rows=rows, facts=facts).zarr(n_samples)
+        for facts in (entry.facts, {})
+        for n_samples in (rows, -1)
+    ]
+    return any(found == dump(form) for form in forms)

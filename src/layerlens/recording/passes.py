@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol, cast
 
@@ -28,7 +28,7 @@ from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import INPUT, Selector, original, select
 
-__all__ = ["Forward", "Taker", "drive", "model_input", "named_layers", "send"]
+__all__ = ["Forward", "Taker", "drive", "model_input", "require_grids", "send"]
 
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -162,9 +162,16 @@ def model_input(fed: feeding.Fed) -> torch.Tensor | None:
     return next((t for _, t in found if t.ndim > 2 and t.is_floating_point()), None)
 
 
-def named_layers(model: nn.Module, layers: Selector) -> frozenset[str]:
-    """Return which layers were asked for by their own name."""
-    return select(original(model), layers).named
+def require_grids(
+    model: nn.Module, layers: Selector, found: Collection[str], skipped: Mapping[str, str]
+) -> None:
+    """Raise `ShapeError` where a layer that was asked for by its name has no grid, or none has."""
+    root = original(model)
+    for name in sorted(select(root, layers).named & skipped.keys()):
+        raise ShapeError(f"layer {name!r} of {type(root).__name__}: {skipped[name]}")
+    if not found:
+        shown = "; ".join(f"{name!r}: {why}" for name, why in list(skipped.items())[:3])
+        raise ShapeError(f"none of the selected layers has a grid. {shown}")
 
 
 def _first_convolution(model: nn.Module) -> _ConvNd | None:

@@ -18,11 +18,10 @@ from layerlens.progress import Progress
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations
 from layerlens.recording.arguments import parse_size
-from layerlens.recording.asked import Asked
+from layerlens.recording.asked import Asked, say_what_is_left_out
 from layerlens.recording.fingerprint import versions
 from layerlens.recording.hooks import hooked
 from layerlens.recording.inmemory import Record
-from layerlens.recording.leftout import say_what_is_left_out
 from layerlens.recording.loading import traced
 from layerlens.recording.memory import budget
 from layerlens.recording.opening import open_store
@@ -264,8 +263,7 @@ class Probe:
             elif stored is not None:
                 stored.abandon(exc)
         if exc_type is None:
-            named, scripted = self._found.selection.named, self._found.scripted
-            say_what_is_left_out(self._capture, self._asked.model, named, scripted)
+            say_what_is_left_out(self._capture, self._found, self._asked.model)
 
     def annotate(
         self, labels: Any = None, ids: Any = None, inputs: Any = None, **columns: Any

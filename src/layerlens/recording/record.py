@@ -13,11 +13,10 @@ from typing import Generic
 import torch
 
 from layerlens.errors import ShapeError
-from layerlens.recording.arrivals import Arrivals, to_host
 from layerlens.recording.directions import DirectionSketch, rows_to_fit
 from layerlens.recording.meter import PairMeter, products_of
 from layerlens.recording.readout import NotApplicableError
-from layerlens.recording.recorded import Output, RecordedLayer, Taker
+from layerlens.recording.recorded import Arrivals, Output, RecordedLayer, Taker, to_host
 from layerlens.recording.samples import Annotation, Samples
 from layerlens.recording.sketch import FoldedSketch, directions_of, sketch_width
 from layerlens.records import LayerInfo

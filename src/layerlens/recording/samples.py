@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from layerlens._masked import refuse_masked
+from layerlens._options import refuse_masked
 from layerlens.errors import ShapeError
 
 __all__ = ["Annotation", "Samples", "as_tensor", "looks_like_images", "thumbnails_of"]

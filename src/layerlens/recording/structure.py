@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
+from layerlens.errors import LayerSelectionError
+
 __all__ = [
     "Path",
+    "Places",
     "describe",
     "find",
     "follow",
@@ -105,3 +108,52 @@ def describe(value: Any) -> str:
     name = type(value).__name__
     found = [f"{format_path(path)}: {describe(tensor)}" for path, tensor in tensors(value)]
     return f"{name} ({', '.join(found[:6])}{', ...' if len(found) > 6 else ''})" if found else name
+
+
+class Places:
+    """Where in what a layer gives its tensor lies: where it was found first, if it is there.
+
+    `skip`: told of a layer, and why it has no such tensor.
+    """
+
+    def __init__(self, skip: Callable[[str, str], None]) -> None:
+        self.known: dict[str, Path] = {}
+        self._skip = skip
+
+    def locate(
+        self, layer: str, path: Path | None, value: Any, only_new: bool
+    ) -> tuple[Path, torch.Tensor] | None:
+        """Return the layer's tensor and its place, which is where it was before if it is there.
+
+        `path`: where it was asked for; None for the first floating one.
+        `only_new`: where there is none, the layer is one that need not have any.
+
+        Raises
+        ------
+        LayerSelectionError
+            If there is no tensor where it was asked for.
+        """
+        known = self.known.get(layer)
+        tensor = None if known is None and path is None else follow(value, known or path or ())
+        if tensor is None and path is None:
+            found = find(value)
+            if found is None:
+                # a layer that gave something before has fewer rows then
+                if not only_new and known is None:
+                    self._skip(layer, f"no floating tensor in what it gives: {describe(value)}")
+                return None
+            self.known.setdefault(layer, found[0])
+            return found
+        place = known or path or ()
+        if tensor is None:
+            if known is not None:
+                return None
+            raise LayerSelectionError(
+                f"layer {layer!r}: there is no tensor at {format_path(place)} of what it "
+                f"gives: {describe(value)}"
+            )
+        if not holds_values(tensor):
+            self._skip(layer, f"it gives {describe(tensor)}, and not floating values per sample")
+            return None
+        self.known[layer] = place
+        return place, tensor

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from layerlens.errors import ArgumentError, RecordingError, ShapeError, StoreError
 from layerlens.recording import feeding
 from layerlens.recording.activations import Activations, LayerActivations
-from layerlens.recording.loss import PairSums
 from layerlens.recording.probe import Probe
 from layerlens.recording.rows import Rows
-from layerlens.recording.steps import StepFolder
-from layerlens.records import LayerInfo, RunInfo
+from layerlens.recording.steps import StepFolder, of_state, plain, to_state, whole_file
+from layerlens.records import RunInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from layerlens.recording.selection import Selector
 
 __all__ = ["Timeline"]
-
-Array = npt.NDArray[Any]
 
 _FORMAT = 1
 
@@ -182,7 +177,7 @@ class Timeline:
         opened = folder.open()
         first = next(iter(opened.values()), None)
         run = None if first is None else first.run
-        meta = {} if first is None else _plain(first.meta)
+        meta = {} if first is None else plain(first.meta)
         recorded = {step: dict(acts) for step, acts in opened.items()}
         return _series(recorded, run, meta, folder)
 
@@ -249,7 +244,7 @@ class Timeline:
             self._run, self._meta = None, {}
         else:
             self._run = replace(first.run, layers={}, label_names=self._label_names)
-            self._meta = _plain(first.meta)
+            self._meta = plain(first.meta)
 
     @property
     def activations(self) -> Activations:
@@ -279,40 +274,8 @@ class Timeline:
         """
         if self._store is not None:
             return {"format": _FORMAT, "count": self.count, "stored": self.steps, "recorded": {}}
-        recorded = {
-            step: {
-                name: {
-                    "info": {**asdict(layer.info), "output_shape": list(layer.info.output_shape)},
-                    "values": torch.from_numpy(np.array(layer)),
-                    "rows": _packed(layer.rows),
-                    "sketch": layer.sketch,
-                    "pairs": layer.pairs and layer.pairs.as_json(),
-                }
-                for name, layer in layers.items()
-            }
-            for step, layers in self._recorded.items()
-        }
-        run = self._run
-        facts = (
-            {}
-            if run is None
-            else {
-                "ids": _packed(run.ids),
-                "labels": _packed(run.labels),
-                "label_names": run.label_names and list(run.label_names),
-                "thumbnails": _packed(run.thumbnails),
-                "columns": {name: _packed(values) for name, values in run.columns.items()},
-                "created": run.created,
-                "versions": {str(k): str(v) for k, v in run.versions.items()},
-            }
-        )
-        return {
-            "format": _FORMAT,
-            "count": self.count,
-            "recorded": recorded,
-            "run": facts,
-            "meta": _plain(self._meta),
-        }
+        state = to_state(self._recorded, self._run, self._meta)
+        return {"format": _FORMAT, "count": self.count, **state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state: its count and its records in place of those that are here.
@@ -342,36 +305,9 @@ class Timeline:
         if self._store is not None:
             self._go_back(self._store, state)
             return
-        facts = dict(state["run"])
-        run = None
-        if facts:
-            run = RunInfo(
-                layers={},
-                ids=_unpacked(facts["ids"]),
-                labels=_unpacked(facts["labels"]),
-                label_names=facts["label_names"] and tuple(facts["label_names"]),
-                thumbnails=_unpacked(facts["thumbnails"]),
-                columns={name: _unpacked(values) for name, values in facts["columns"].items()},
-                created=facts["created"],
-                versions=facts["versions"],
-            )
-        recorded: dict[int, dict[str, LayerActivations]] = {}
-        for step, layers in state["recorded"].items():
-            recorded[int(step)] = {}
-            for name, one in layers.items():
-                info = {**one["info"], "output_shape": tuple(one["info"]["output_shape"])}
-                rows = _unpacked(one["rows"])
-                ids = run.ids if run is not None else np.arange(len(one["values"]))
-                recorded[int(step)][name] = LayerActivations(
-                    LayerInfo(**info),
-                    Rows.of(one["values"].numpy()),
-                    ids=ids if rows is None else ids[rows],
-                    rows=rows,
-                    sketch=one["sketch"],
-                    pairs=PairSums.of_json(one["pairs"]) if one.get("pairs") else None,
-                )
+        recorded, run, meta = of_state(state)
         self.count = int(state["count"])
-        self._run, self._recorded, self._meta = run, recorded, dict(state["meta"])
+        self._run, self._recorded, self._meta = run, recorded, meta
 
     def _go_back(self, store: StepFolder, state: Mapping[str, Any]) -> None:
         wanted = [int(step) for step in state["stored"]]
@@ -388,15 +324,8 @@ class Timeline:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file, which appears whole or not at all."""
-        target = Path(path)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(self.state_dict(), file)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with whole_file(Path(path)) as file:
+            torch.save(self.state_dict(), file)
 
     def load(self, path: str | os.PathLike[str]) -> Self:
         """Read a state that `save` wrote, and return this timeline.
@@ -463,28 +392,3 @@ def _random_state_kept(model: nn.Module, seed: int | None = None) -> Iterator[No
             for device in devices:
                 torch.cuda.default_generators[device].manual_seed(seed)
         yield
-
-
-def _packed(values: Array | None) -> Any:
-    """Return an array as a tensor, or a list where it holds text."""
-    if values is None:
-        return None
-    return torch.from_numpy(values.copy()) if values.dtype.kind in "biuf" else values.tolist()
-
-
-def _unpacked(values: Any) -> Any:
-    return values.numpy() if isinstance(values, torch.Tensor) else _as_array(values)
-
-
-def _as_array(values: Iterable[Any] | None) -> Array | None:
-    return None if values is None else np.asarray(values)
-
-
-def _plain(meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in meta.items() if _is_plain(value)}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    return value is None or isinstance(value, str | int | float | bool)

@@ -19,7 +19,6 @@ from layerlens.recording import feeding
 from layerlens.recording.driven import LayerTop, TopSamples, TopUnit
 from layerlens.recording.fields import FieldFinder, Seer
 from layerlens.recording.grids import GridReader
-from layerlens.recording.locate import strongest_cells
 from layerlens.recording.maps import (
     as_numpy,
     check_channels,
@@ -27,11 +26,11 @@ from layerlens.recording.maps import (
     read_grid,
     wanted_channels,
 )
-from layerlens.recording.passes import Forward, model_input, named_layers, send
+from layerlens.recording.passes import Forward, model_input, require_grids, send
 from layerlens.recording.recorded import Output
 from layerlens.recording.samples import Annotation
 from layerlens.recording.selection import Selector, original
-from layerlens.recording.toplist import TopList
+from layerlens.recording.toplist import TopList, strongest_cells
 from layerlens.records import LayerInfo
 
 __all__ = ["top_samples"]
@@ -149,11 +148,7 @@ def top_samples(
         )
     if not taker.count:
         raise RecordingError("batches is empty: no sample was looked at")
-    for name in sorted(named_layers(model, layer) & skipped.keys()):
-        raise ShapeError(f"layer {name!r} of {type(original(model)).__name__}: {skipped[name]}")
-    if not taker.layers:
-        why = "; ".join(f"{name!r}: {text}" for name, text in list(skipped.items())[:3])
-        raise ShapeError(f"none of the selected layers has a grid. {why}")
+    require_grids(model, layer, taker.layers, skipped)
     found = TopSamples(taker.results(model, grid, layout), skipped)
     notes = dict.fromkeys(note for part in found.layers.values() for note in part.notes)
     for note in notes:

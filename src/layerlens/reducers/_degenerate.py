@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from layerlens.embedding.principal import principal_axes
 
-__all__ = ["fewer_than", "plain_picture"]
+__all__ = ["distinct_points", "plain_picture"]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -23,7 +23,7 @@ def plain_picture(
     """
     if (X.max(axis=0) == X.min(axis=0)).all():
         return np.zeros((len(X), n_components), np.float32), "all samples are the same point"
-    if not fewer_than(X, at_least):
+    if distinct_points(X, at_least) >= at_least:
         return None
     coordinates = principal_axes(X, n_components).coordinates
     return (
@@ -32,12 +32,12 @@ def plain_picture(
     )
 
 
-def fewer_than(X: Matrix, count: int) -> bool:
-    """Whether a cloud has fewer distinct points than `count`."""
+def distinct_points(X: Matrix, at_most: int) -> int:
+    """Count the distinct points of a cloud, up to a number."""
     seen: set[bytes] = set()
     for row in X:
         # + 0.0 makes one of the two zeros
         seen.add((row + np.float32(0)).tobytes())
-        if len(seen) >= count:
-            return False
-    return True
+        if len(seen) >= at_most:
+            break
+    return len(seen)

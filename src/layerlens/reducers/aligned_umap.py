@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from layerlens.errors import ShapeError
 from layerlens.reducers._degenerate import plain_picture
-from layerlens.reducers._umap_learn import umap
-from layerlens.reducers.umap import UMAP
+from layerlens.reducers.umap import UMAP, umap
 
 __all__ = ["AlignedUMAP"]
 

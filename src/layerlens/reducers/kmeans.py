@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from layerlens.embedding.principal import principal_axes
+from layerlens.reducers._degenerate import distinct_points
 
 __all__ = ["KMeans"]
 
@@ -103,7 +104,7 @@ class KMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Return scikit-learn's k-means of X, with no more clusters than distinct points."""
         import sklearn.cluster
 
-        n_clusters = min(self.n_clusters, _distinct(X, self.n_clusters))
+        n_clusters = min(self.n_clusters, distinct_points(X, self.n_clusters))
         if n_clusters < self.n_clusters:
             self.notes_.append(f"{n_clusters} clusters: there are no more distinct points")
         parameters = self.get_params()
@@ -169,13 +170,3 @@ class KMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             self._look_at_centres()
         axes: Any = self._plane
         return np.asarray((np.asarray(X, np.float32) - axes.mean) @ axes.components.T, np.float32)
-
-
-def _distinct(X: Matrix, at_most: int) -> int:
-    """Count the distinct rows, up to a number."""
-    seen: set[bytes] = set()
-    for row in X:
-        seen.add((row + np.float32(0)).tobytes())
-        if len(seen) >= at_most:
-            break
-    return len(seen)

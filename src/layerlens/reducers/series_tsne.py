@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from layerlens.embedding._compiling import numba_runs
 from layerlens.embedding.affinities import affinities
-from layerlens.embedding.consensus import consensus_start, consensus_view
 from layerlens.embedding.neighbors import (
     Neighbors,
     nearest_neighbors,
@@ -21,7 +20,15 @@ from layerlens.embedding.neighbors import (
     shared_neighbors,
     usable_cores,
 )
-from layerlens.embedding.series import Link, SeriesLayer, optimise, schedule_for, warm_up
+from layerlens.embedding.series import (
+    Link,
+    SeriesLayer,
+    consensus_start,
+    consensus_view,
+    optimise,
+    schedule_for,
+    warm_up,
+)
 from layerlens.errors import ArgumentError, LayerlensWarning, ShapeError
 from layerlens.reducers._degenerate import plain_picture
 

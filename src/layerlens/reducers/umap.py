@@ -11,9 +11,13 @@ import numpy.typing as npt
 from layerlens.embedding.labels import label_targets
 from layerlens.errors import ArgumentError
 from layerlens.reducers._degenerate import plain_picture
-from layerlens.reducers._umap_learn import umap
 
-__all__ = ["UMAP"]
+with warnings.catch_warnings():
+    # its remark on TensorFlow is fatal where warnings are errors
+    warnings.simplefilter("ignore", ImportWarning)
+    import umap
+
+__all__ = ["UMAP", "umap"]
 
 Matrix = npt.NDArray[np.float32]
 

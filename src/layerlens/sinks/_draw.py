@@ -22,8 +22,7 @@ from matplotlib.transforms import IdentityTransform
 
 from layerlens.records import LayerEmbedding
 from layerlens.sinks._captions import Caption, captions, footer, heading
-from layerlens.sinks._coloring import UNKNOWN_STYLE, Coloring, coloring
-from layerlens.sinks._palette import ClassStyle
+from layerlens.sinks._coloring import UNKNOWN_STYLE, ClassStyle, Coloring, coloring
 from layerlens.sinks._panels import Frame, Placed, place, places_for_names
 from layerlens.sinks._text import Ruler, printable
 

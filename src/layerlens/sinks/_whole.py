@@ -1,17 +1,17 @@
-"""Sinks whose format is written in one go, once all layers are there."""
+"""What sinks have in common: what they write shows when it is whole, or not at all."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import BinaryIO, ClassVar, Self
+from typing import BinaryIO, ClassVar, Generic, Self, TypeVar
 
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding, RunInfo
-from layerlens.sinks._atomic import AtomicFile
+from layerlens.sinks._atomic import AtomicFile, AtomicFolder, writing
 
-__all__ = ["WholeFileSink", "require_same_run"]
+__all__ = ["AtomicSink", "WholeFileSink", "require_same_run"]
 
 
 def require_same_run(embedding: LayerEmbedding, run: RunInfo | None) -> None:
@@ -29,17 +29,69 @@ def require_same_run(embedding: LayerEmbedding, run: RunInfo | None) -> None:
         )
 
 
-class WholeFileSink(ABC):
-    """A file that is made from all layers when the block ends.
+Target = TypeVar("Target", AtomicFile, AtomicFolder)
 
-    The layers are kept as they come, by reference: their arrays exist once.
+
+class AtomicSink(ABC, Generic[Target]):
+    """A file or folder that is put under its name when the block ends well.
+
+    `target`: opened by the subclass's ``__enter__``.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], target: Target) -> None:
         self.path = path
-        self._file = AtomicFile(path)
+        self._file: Target = target
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Write what is left to write."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Let go of what was held while the block lasted; after a failure, too."""
+
+    def _written(self) -> None:
+        """Say what there is to say once all lies under its name."""
+
+    def _outside(self) -> StoreError:
+        """Return what to raise where a layer comes outside of the ``with`` block."""
+        name = type(self).__name__
+        return StoreError(f"a sink writes inside of its with block: with {name}(path) as sink")
+
+    def _nothing_came(self) -> StoreError:
+        return StoreError(f"no layer came, so there is nothing to write to {str(self.path)!r}")
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Put what was written under its name, or on an exception leave what was there."""
+        try:
+            if exc_type is None:
+                with writing(self.path):
+                    self._finish()
+                self._release()
+                self._file.commit()
+        finally:
+            self._release()
+            self._file.discard()  # nothing is left to remove after a commit
+        if exc_type is None:
+            self._written()
+
+
+class WholeFileSink(AtomicSink[AtomicFile]):
+    """A file that is made in one go from all layers when the block ends.
+
+    The layers are kept as they come, by reference: their arrays exist once.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path, AtomicFile(path))
         self._layers: list[LayerEmbedding] | None = None
 
     @abstractmethod
@@ -74,36 +126,14 @@ class WholeFileSink(ABC):
             Outside of the ``with`` block, or if the layer belongs to another run than the first.
         """
         if self._layers is None:
-            name = type(self).__name__
-            raise StoreError(f"a sink writes inside of its with block: with {name}(path) as sink")
+            raise self._outside()
         require_same_run(embedding, self._layers[0].run if self._layers else None)
         self._layers.append(embedding)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Write the file and put it under its name, or on an exception leave what was there."""
-        layers, self._layers = self._layers, None
-        if exc_type is not None or layers is None:
-            self._file.discard()
-            return
-        try:
-            if not layers:
-                raise StoreError(
-                    f"no layer came, so there is nothing to write to {str(self.path)!r}"
-                )
-            self._put(layers, self._file.stream)
-        except OSError as error:
-            self._file.discard()
-            if isinstance(error, StoreError):
-                raise
-            why = error.strerror or error
-            raise StoreError(f"cannot write {str(self.path)!r}: {why}") from error
-        except BaseException:
-            self._file.discard()
-            raise
-        self._file.commit()
+    def _finish(self) -> None:
+        if not self._layers:
+            raise self._nothing_came()
+        self._put(self._layers, self._file.stream)
+
+    def _release(self) -> None:
+        self._layers = None

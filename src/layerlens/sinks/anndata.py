@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any, BinaryIO, ClassVar
 
@@ -46,9 +45,6 @@ class AnnDataSink(WholeFileSink):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".h5ad",)
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path)
 
     def _require(self) -> None:
         needed("anndata", _WHO, "anndata")

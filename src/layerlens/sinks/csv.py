@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,11 +15,12 @@ from layerlens.embedding.table import label_names, layer_table
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding, RunInfo
 from layerlens.sinks._atomic import AtomicFile, writing
+from layerlens.sinks._whole import AtomicSink
 
 __all__ = ["CsvSink"]
 
 
-class CsvSink:
+class CsvSink(AtomicSink[AtomicFile]):
     """Write all layers to one table of comma-separated values.
 
     UTF-8, a header line, and the standard quoting of RFC 4180. The columns are ``layer``,
@@ -41,8 +42,7 @@ class CsvSink:
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = path
-        self._file = AtomicFile(path)
+        super().__init__(path, AtomicFile(path))
         self._text: io.TextIOWrapper | None = None
         self._header: list[str] = []
         self._run: RunInfo | None = None
@@ -66,7 +66,7 @@ class CsvSink:
             the file cannot be written to, for want of space say.
         """
         if self._text is None:
-            raise StoreError("a sink writes inside of its with block: with CsvSink(path) as sink")
+            raise self._outside()
         if embedding.run is not self._run:
             self._run, self._names = embedding.run, label_names(embedding.run)
         table = layer_table(embedding, self._names)
@@ -83,30 +83,16 @@ class CsvSink:
         with writing(self.path):
             writer.writerows(zip(*(_fields(c, n_rows) for c in table.values()), strict=True))
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Put the table under its name, or on an exception leave what was there."""
+    def _finish(self) -> None:
+        if self._text is not None:
+            self._text.detach()  # flushes
+
+    def _release(self) -> None:
         text, self._text = self._text, None
-        try:
-            if text is not None:
-                text.detach()  # flushes
-        except OSError as error:
-            self._file.discard()
-            if exc_type is None:
-                raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
-            return
-        except BaseException:
-            self._file.discard()
-            raise
-        if exc_type is not None:
-            self._file.discard()
-        else:
-            self._file.commit()
+        if text is not None:
+            # else it would close the file when it is collected; it fails where it is done already
+            with contextlib.suppress(OSError, ValueError):
+                text.detach()
 
 
 def _fields(column: npt.NDArray[Any] | None, n_rows: int) -> list[Any]:

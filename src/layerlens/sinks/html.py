@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -109,20 +108,11 @@ class HtmlSink(WholeFileSink):
         if size > _LARGE:
             self._large = layers, size
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Write the page and put it under its name; on an exception leave what was there."""
-        super().__exit__(exc_type, exc, traceback)
-        large, self._large = self._large, None
-        if large is not None:
-            self._offer_a_sample(*large)
-
-    def _offer_a_sample(self, layers: list[LayerEmbedding], size: int) -> None:
+    def _written(self) -> None:
+        if self._large is None:
+            return
+        layers, size = self._large
+        self._large = None
         n = min(layers[0].run.n_samples, self.options["max_points"] or layers[0].run.n_samples)
         fitting = _rounded_down(n * _LARGE / size)
         warnings.warn(

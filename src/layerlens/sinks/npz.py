@@ -22,7 +22,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,7 +31,7 @@ from layerlens import _options
 from layerlens.errors import StoreError
 from layerlens.records import LayerEmbedding, LayerInfo, RunInfo
 from layerlens.sinks._atomic import AtomicFile, writing
-from layerlens.sinks._whole import require_same_run
+from layerlens.sinks._whole import AtomicSink, require_same_run
 
 __all__ = ["NpzSink"]
 
@@ -57,7 +56,7 @@ _BROKEN = (
 )
 
 
-class NpzSink:
+class NpzSink(AtomicSink[AtomicFile]):
     """Write everything of a result to one ``.npz``, without loss and without pickle.
 
     Arrays keep their dtype and every bit, strings every character; neighbours alone lie in the
@@ -78,9 +77,8 @@ class NpzSink:
 
     def __init__(self, path: str | os.PathLike[str], *, compress: bool = True) -> None:
         _options.flag("compress", compress)
-        self.path = path
+        super().__init__(path, AtomicFile(path))
         self.compress = compress
-        self._file = AtomicFile(path)
         self._zip: zipfile.ZipFile | None = None
         self._run: RunInfo | None = None
         self._layers: list[dict[str, Any]] = []
@@ -103,7 +101,7 @@ class NpzSink:
             cannot be written to, for want of space say.
         """
         if self._zip is None:
-            raise StoreError("a sink writes inside of its with block: with NpzSink(path) as sink")
+            raise self._outside()
         require_same_run(embedding, self._run)
         self._run = embedding.run
         where = f"the layer {embedding.layer!r}"
@@ -130,38 +128,17 @@ class NpzSink:
             values = np.array(list(embedding.metrics.values()), dtype=np.float64)
             self._put(f"layers/{number}/metrics", values, where)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Finish the archive, or on an exception leave what was there."""
-        archive, finished = self._zip, False
-        try:
-            if exc_type is None:
-                self._finish()
-                finished = True
-        except OSError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
-        finally:
-            self._zip = None
-            if finished:
-                self._file.commit()
-            else:
-                if archive is not None:
-                    # closed even so: left open, it would write once more when it is collected
-                    with contextlib.suppress(OSError, ValueError):
-                        archive.close()
-                self._file.discard()
+    def _release(self) -> None:
+        archive, self._zip = self._zip, None
+        if archive is not None:
+            # closed after a failure, too: left open, it would write once more when it is collected
+            with contextlib.suppress(OSError, ValueError):
+                archive.close()
 
     def _finish(self) -> None:
         run, archive = self._run, self._zip
         if run is None or archive is None:
-            raise StoreError(f"no layer came, so there is nothing to write to {str(self.path)!r}")
+            raise self._nothing_came()
         self._put("run/ids", run.ids, "the run")
         self._put("run/labels", run.labels, "the run")
         pictures = None if run.thumbnails is None else np.asarray(run.thumbnails)

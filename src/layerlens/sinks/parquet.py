@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any, BinaryIO, ClassVar
 
@@ -57,9 +56,6 @@ class ParquetSink(WholeFileSink):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path)
 
     def _require(self) -> None:
         needed("pyarrow.parquet", _WHO, "parquet")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -45,9 +44,6 @@ class SafetensorsSink(WholeFileSink):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".safetensors",)
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path)
 
     def _require(self) -> None:
         needed("safetensors.numpy", _WHO, "safetensors")

@@ -1,11 +1,21 @@
-"""A folder that TensorBoard's projector opens: every layer as a tensor, metrics as curves."""
+"""A folder that TensorBoard's projector opens: every layer as a tensor, metrics as curves.
+
+Nothing of TensorBoard or TensorFlow is needed. An event file is a row of TFRecords, each of which
+holds one `Event` message of Protocol Buffers: the version that a file begins with, and a scalar
+under a tag at a step.
+
+References
+----------
+TFRecord: https://www.tensorflow.org/tutorials/load_data/tfrecord, "TFRecords format details".
+`Event` and `Summary`: tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto.
+"""
 
 from __future__ import annotations
 
 import os
+import struct
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,23 +23,23 @@ import numpy.typing as npt
 
 from layerlens._pixels import encode_png, sprite
 from layerlens.embedding.table import axis_names, label_names, layer_table
-from layerlens.errors import StoreError
+from layerlens.recording.storage.crc32c import crc32c_numpy
 from layerlens.records import LayerEmbedding
 from layerlens.sinks._about import about
-from layerlens.sinks._atomic import AtomicFolder
-from layerlens.sinks._events import scalar_event, tf_record, version_event
-from layerlens.sinks._whole import require_same_run
+from layerlens.sinks._atomic import AtomicFolder, writing
+from layerlens.sinks._whole import AtomicSink, require_same_run
 
-__all__ = ["TensorBoardSink"]
+__all__ = ["TensorBoardSink", "scalar_event"]
 
 Array = npt.NDArray[Any]
 
 _MARK = "layerlens.json"
 # what the projector's browser side can have as one texture
 _SPRITE_PIXELS = 8192
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 
 
-class TensorBoardSink:
+class TensorBoardSink(AtomicSink[AtomicFolder]):
     """Write a folder for TensorBoard: ``tensorboard --logdir FOLDER``, then *Projector*.
 
     For each layer there is a tensor (``000.tsv``) with its samples' labels, identifiers, columns,
@@ -58,8 +68,7 @@ class TensorBoardSink:
     suffixes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = path
-        self._folder = AtomicFolder(path, mark=_MARK)
+        super().__init__(path, AtomicFolder(path, mark=_MARK))
         self._at: Path | None = None
         self._layers: list[LayerEmbedding] = []
         self._config: list[str] = []
@@ -68,7 +77,7 @@ class TensorBoardSink:
 
     def __enter__(self) -> Self:
         """Make the temporary folder."""
-        self._at = self._folder.open()
+        self._at = self._file.open()
         self._layers, self._config = [], []
         return self
 
@@ -82,9 +91,7 @@ class TensorBoardSink:
             a file cannot be written.
         """
         if self._at is None:
-            raise StoreError(
-                "a sink writes inside of its with block: with TensorBoardSink(path) as sink"
-            )
+            raise self._outside()
         require_same_run(embedding, self._layers[0].run if self._layers else None)
         if not self._layers:
             self._names = label_names(embedding.run)
@@ -99,12 +106,10 @@ class TensorBoardSink:
         # of less than three dimensions its PCA makes NaN, and it shows nothing
         flat = max(0, 3 - coordinates.shape[1])
         coordinates = np.pad(coordinates, ((0, 0), (0, flat)))
-        try:
+        with writing(self.path):
             self._put(f"{stem}.tsv", _lines(list(coordinates.T)))
             self._put(f"{stem}-metadata.tsv", _metadata(table))
             picture = self._thumbnails(embedding, stem)
-        except OSError as error:
-            raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
         fields = [
             # numbered: names may repeat once they are printable, and the menu has no order
             f"  tensor_name: {_quoted(f'{stem} {embedding.info.title}')}",
@@ -121,35 +126,18 @@ class TensorBoardSink:
             )
         self._config.append("embeddings {\n" + "\n".join(fields) + "\n}\n")
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Put the folder under its name, or on an exception leave what was there."""
+    def _finish(self) -> None:
         at, layers = self._at, self._layers
+        if at is None or not layers:
+            raise self._nothing_came()
+        (at / "projector_config.pbtxt").write_text("".join(self._config), encoding="ascii")
+        (at / _MARK).write_text(about(layers) + "\n", encoding="ascii")
+        seconds = _seconds(layers[0].run.created)
+        name = f"events.out.tfevents.{int(seconds):010}.layerlens"
+        (at / name).write_bytes(_events(layers, seconds))
+
+    def _release(self) -> None:
         self._at, self._layers = None, []
-        try:
-            if exc_type is not None or at is None:
-                return
-            if not layers:
-                raise StoreError(
-                    f"no layer came, so there is nothing to write to {str(self.path)!r}"
-                )
-            (at / "projector_config.pbtxt").write_text("".join(self._config), encoding="ascii")
-            (at / _MARK).write_text(about(layers) + "\n", encoding="ascii")
-            seconds = _seconds(layers[0].run.created)
-            name = f"events.out.tfevents.{int(seconds):010}.layerlens"
-            (at / name).write_bytes(_events(layers, seconds))
-            self._folder.commit()
-        except OSError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
-        finally:
-            self._folder.discard()  # nothing is left to remove after a commit
 
     def _put(self, name: str, text: str) -> None:
         if self._at is not None:
@@ -216,10 +204,63 @@ def _seconds(created: str) -> float:
 
 
 def _events(layers: list[LayerEmbedding], seconds: float) -> bytes:
-    messages = [version_event(seconds)]
+    messages = [_version_event(seconds)]
     messages += [
         scalar_event(f"layerlens/{name}", value, layer.index, seconds)
         for layer in layers
         for name, value in layer.metrics.items()
     ]
-    return b"".join(map(tf_record, messages))
+    return b"".join(map(_tf_record, messages))
+
+
+def _version_event(wall_time: float) -> bytes:
+    """Return the message that an event file begins with."""
+    return _double(1, wall_time) + _bytes(3, b"brain.Event:2")
+
+
+def scalar_event(tag: str, value: float, step: int, wall_time: float) -> bytes:
+    """Return the message of one scalar.
+
+    `step`: where on the curve the value lies, from 0.
+    `wall_time`: seconds since 1970.
+    """
+    with np.errstate(over="ignore"):  # what a float32 cannot hold is infinity
+        single = np.array(value, "<f8").astype("<f4").tobytes()
+    # Summary.Value: tag = 1, simple_value = 2
+    entry = _bytes(1, tag.encode("utf-8", "replace")) + _key(2, _FIXED32) + single
+    # Event: wall_time = 1, step = 2, summary = 5; Summary: value = 1
+    return _double(1, wall_time) + _key(2, _VARINT) + _varint(step) + _bytes(5, _bytes(1, entry))
+
+
+def _tf_record(message: bytes) -> bytes:
+    """Return a message as one record: its length and its bytes, each with a checksum."""
+    length = struct.pack("<Q", len(message))
+    return length + _checksum(length) + message + _checksum(message)
+
+
+def _checksum(data: bytes) -> bytes:
+    crc = crc32c_numpy(data)
+    # masked, since a checksum of data that holds checksums is a poor one
+    masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    return struct.pack("<I", masked)
+
+
+def _key(field: int, wire_type: int) -> bytes:
+    return _varint(field << 3 | wire_type)
+
+
+def _varint(value: int) -> bytes:
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
+
+
+def _double(field: int, value: float) -> bytes:
+    return _key(field, _FIXED64) + struct.pack("<d", value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _key(field, _BYTES) + _varint(len(value)) + value

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from layerlens.embedding.folding import fold
+from layerlens.embedding.distances import fold
 
 
 def test_narrow_rows_are_returned_as_they_are():
