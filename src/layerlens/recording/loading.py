@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from torch.utils.data import DataLoader
 
 from layerlens.errors import StoreError
+from layerlens.recording import structure
 
 __all__ = ["remaining", "traced"]
 
@@ -21,10 +22,13 @@ Indices = npt.NDArray[np.int64]
 class _Sampled:
     """A loader's batches of indices, without the first ones, noted as they go by."""
 
-    def __init__(self, batches: Iterable[list[int]], skip: int, known: Indices | None) -> None:
+    def __init__(
+        self, batches: Iterable[list[int]], sizes: Sequence[int], known: Indices | None
+    ) -> None:
         self.noted: deque[list[int]] = deque()
         self._batches = batches
-        self._skip = skip
+        self._sizes = sizes
+        self._skip = len(sizes)
         self._known = known
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -33,6 +37,8 @@ class _Sampled:
         for number, indices in enumerate(self._batches, 1):
             listed = [int(one) for one in indices]
             self._check(start, listed)
+            if number <= self._skip and self._known is not None:
+                _check_size(number, self._sizes, {len(listed)})
             start += len(listed)
             if number > self._skip:
                 self.noted.append(listed)
@@ -57,18 +63,20 @@ class _Sampled:
 
 
 def traced(
-    batches: Any, skip: int, known: Indices | None
+    batches: Any, sizes: Sequence[int], known: Indices | None, *, fed: bool
 ) -> tuple[Iterable[Any], deque[list[int]]]:
     """Return batches without the first ones, and what fills with the places of each in its data.
 
     Of a `DataLoader` over a data set with places, the skipped batches are not loaded: only its
     sampler runs. Of anything else they are taken and dropped, and no places are known.
 
+    `sizes`: how many samples were given in each batch to skip. `fed`: whether batches go into the
+    model as they are, so that theirs must be the same.
     `known`: the places of the samples that are recorded, in order; the sampler must agree.
     """
     if not _has_places(batches):
-        return remaining(batches, skip), deque()
-    sampled = _Sampled(batches.batch_sampler, skip, known)
+        return remaining(batches, sizes, fed=fed), deque()
+    sampled = _Sampled(batches.batch_sampler, sizes, known)
     options: dict[str, Any] = {
         name: getattr(batches, name)
         for name in (
@@ -90,24 +98,46 @@ def _has_places(batches: Any) -> bool:
     )
 
 
-def remaining(batches: Iterable[Any], skip: int) -> Iterable[Any]:
-    """Return batches without the first ones.
+def remaining(batches: Iterable[Any], sizes: Sequence[int], *, fed: bool) -> Iterable[Any]:
+    """Return batches without the first ones; see `traced`.
 
     Raises
     ------
     StoreError
-        If there are fewer.
+        If there are fewer, or they have other sizes.
     """
-    if not skip:
+    if not sizes:
         return batches
-    return _after(iter(batches), skip)
+    return _after(iter(batches), sizes, fed)
 
 
-def _after(batches: Iterator[Any], skip: int) -> Iterator[Any]:
-    gone = sum(1 for _ in itertools.islice(batches, skip))
-    if gone < skip:
-        raise StoreError(too_few(skip, gone))
+def _after(batches: Iterator[Any], sizes: Sequence[int], fed: bool) -> Iterator[Any]:
+    gone = 0
+    for gone, batch in enumerate(itertools.islice(batches, len(sizes)), 1):
+        if fed:
+            _check_size(gone, sizes, _possible_sizes(batch))
+    if gone < len(sizes):
+        raise StoreError(too_few(len(sizes), gone))
     yield from batches
+
+
+def _possible_sizes(batch: Any) -> set[int]:
+    """Return what a batch's size may be: its length, or that of something in it."""
+    parts = [batch, *(batch.values() if isinstance(batch, Mapping) else ())]
+    parts += batch if isinstance(batch, list | tuple) else ()
+    found = {len(part) for part in parts if isinstance(part, list | tuple)}
+    arrays: list[Any] = [part for part in parts if isinstance(part, np.ndarray)]
+    arrays += [tensor for _, tensor in structure.tensors([batch])]
+    return found.union(*(array.shape[:2] for array in arrays))
+
+
+def _check_size(number: int, sizes: Sequence[int], possible: set[int]) -> None:
+    """Refuse a batch of another size than it had when it was recorded."""
+    if possible and sizes[number - 1] not in possible:
+        raise StoreError(
+            f"batch {number} had {sizes[number - 1]} samples when it was recorded, and now there "
+            f"are {' or '.join(map(str, sorted(possible)))}. To go on, pass the same batches"
+        )
 
 
 def too_few(recorded: int, there: int) -> str:

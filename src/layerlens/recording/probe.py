@@ -348,15 +348,15 @@ class Probe:
             return batches
         if stored.position:
             raise RecordingError("remaining is called once, before the first batch")
-        return self._after(stored, batches)[0]
+        return self._after(stored, batches, fed=False)[0]
 
     def _after(
-        self, stored: StoredRecord, batches: Iterable[Any]
+        self, stored: StoredRecord, batches: Iterable[Any], *, fed: bool
     ) -> tuple[Iterable[Any], deque[list[int]]]:
         """Return the batches that a store does not hold whole, and their places in the data."""
-        skip = stored.whole_batches()
-        self._capture.text.go_on(stored.skip(skip))
-        return traced(batches, skip, stored.known_indices())
+        sizes = stored.skip(stored.whole_batches())
+        self._capture.text.go_on(sum(sizes))
+        return traced(batches, sizes, stored.known_indices(), fed=fed)
 
     def _about(self) -> dict[str, Any]:
         return {"skipped": dict(self._capture.skipped), "versions": versions()}
@@ -443,7 +443,7 @@ class Probe:
         places: deque[list[int]] = deque()
         if stored is not None:
             stored.about["label_names"] = self._label_names and list(self._label_names)
-            source, places = self._after(stored, source)
+            source, places = self._after(stored, source, fed=forward is None)
         self._reached_limit = drive(
             self.model, source, self._capture, forward, limit=self._limit, places=places,
             shown=shown,

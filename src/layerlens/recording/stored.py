@@ -110,14 +110,14 @@ class StoredRecord(Recording[LayerRows]):
                 return StoredArray(self.writer.folder, entry).read(0, entry.rows)
         return None
 
-    def skip(self, n_batches: int) -> int:
-        """Note that so many of the first batches will not come by; return how much was given."""
-        position = given = 0
+    def skip(self, n_batches: int) -> list[int]:
+        """Note that so many of the first batches will not come by; return how much each gave."""
+        position = 0
+        given: list[int] = []
         for size, of, times in self._batches:
-            passed = min(times, n_batches)
+            passed = min(times, n_batches - len(given))
             position += size * passed
-            given += of * passed
-            n_batches -= passed
+            given += [of] * passed
         self._position = position
         return given
 

@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from layerlens import _options
 from layerlens.errors import ArgumentError, StoreError
 from layerlens.recording.arguments import parse_size
 from layerlens.recording.storage.bucket import is_url
@@ -52,12 +54,15 @@ class Store:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "buffer", parse_size("buffer", self.buffer, least=_LEAST))
+        _options.flag("sync", self.sync)
         object.__setattr__(self, "path", os.fspath(self.path))
         if is_url(str(self.path)):
             raise ArgumentError(
                 f"store={self.path!r} is a URL, and recording is to a folder: record to one, copy "
                 "it there, and read the copy with Activations.open"
             )
+        # of the working directory of now, wherever the process is when it records
+        object.__setattr__(self, "path", str(Path(self.path).absolute()))
 
     @classmethod
     def of(cls, given: Any) -> Store | None:

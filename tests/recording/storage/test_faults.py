@@ -270,7 +270,7 @@ def test_what_is_no_store(tmp_path):
         record(tmp_path)
     with pytest.raises(ll.StoreError, match=r"folder .*nowhere.* does not exist"):
         record(tmp_path / "nowhere/run.zarr")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "writer.lock"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
 def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path):

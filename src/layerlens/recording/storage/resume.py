@@ -24,7 +24,7 @@ from layerlens.recording.storage.tree import (
     read_manifest,
 )
 
-__all__ = ["begin", "check_end", "cut", "differences", "remove_array"]
+__all__ = ["begin", "check_end", "cut", "differences", "refuse_foreign", "remove_array"]
 
 _ARRAY = re.compile(r"[LC][0-9]{5}")
 
@@ -56,7 +56,7 @@ def begin(
         manifest = replace(_whole(folder, manifest), complete=False, limit=None)
         _commit(folder, manifest)
     else:
-        _refuse_foreign(folder)
+        refuse_foreign(folder)
         manifest = fresh
         _write_groups(folder)
         folder.write(ROOT, dump(manifest.document()))
@@ -64,7 +64,7 @@ def begin(
     return manifest
 
 
-def _refuse_foreign(folder: Folder) -> None:
+def refuse_foreign(folder: Folder) -> None:
     """Take a folder that is empty, or where a recording was killed before its first commit."""
     ours = {LOCK_NAME, ROOT + TEMPORARY, *GROUPS}
     foreign = [name for name in folder.names() if name not in ours]

@@ -126,6 +126,8 @@ class StoreWriter:
         self._retired: list[str] = []
         self._written: dict[str, bytes] = {}
         folder.make()
+        if not folder.holds(ROOT):
+            resume.refuse_foreign(folder)  # before a lock lies there
         self._lock = WriterLock(folder.root)
         try:
             self.manifest = resume.begin(folder, spec, about, created, limit)
