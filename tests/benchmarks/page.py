@@ -30,7 +30,7 @@ from tests.page.results import many
 import layerlens
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-CODE_KB = 64
+CODE_KB, WITH_WEBGL_KB, MANY = 64, 65.536, 50_000
 # points, layers, thumbnails, neighbours; megabytes without thumbnails (None: all together), of
 # thumbnails, seconds to the first paint, milliseconds a frame, milliseconds to answer the pointer
 PAGES: list[tuple[int, int, bool, bool, dict[str, float]]] = [
@@ -183,7 +183,8 @@ def main() -> int:
             print(f"{n:,} points x {n_layers} layers{extra}")
             for name, value in sizes(path).items():
                 if value:
-                    unit, limit = ("kB", CODE_KB) if "kB" in name else ("MB", limits.get(name))
+                    code = CODE_KB if n <= MANY else WITH_WEBGL_KB
+                    unit, limit = ("kB", code) if "kB" in name else ("MB", limits.get(name))
                     line(name, value, unit, limit)
             line("first paint", first_paint(browser, path, given.loads), "s", limits.get("first"))
             figures = moving(browser, path, n_layers, given.frames)
