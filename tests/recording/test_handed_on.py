@@ -64,8 +64,7 @@ def test_it_is_folded_once(monkeypatch):
 
     monkeypatch.setattr(FoldedSketch, "__call__", counted)
     recorded(Block(), images())
-    # the first batch folds each, with the maker's signs; the other three do not
-    assert sorted(calls) == ["conv"] * 6 + ["input"] * 5
+    assert sorted(calls) == ["conv"] * 4 + ["input"] * 4
 
 
 @pytest.mark.parametrize(

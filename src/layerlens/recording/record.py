@@ -137,11 +137,12 @@ class Recording(Generic[Taker]):
 
     def _hand_on(self, name: str, output: Output) -> bool:
         """Take the rows of the layer that put out this very tensor, if they are folded alike."""
-        layer, maker = self.layers.get(name), self._maker(output)
-        if layer is None or maker is None or layer.signs != maker.signs:
+        maker = self._maker(output)
+        rows = None if maker is None else self._arrivals.here(maker.info.name)
+        if maker is None or rows is None:
             return False
-        rows = self._arrivals.here(maker.info.name)
-        if rows is None:
+        layer = self.layers.get(name) or self._new_layer(name, output, maker.info.dim)
+        if layer.signs != maker.signs:
             return False
         looked = self._looked.get(maker.info.name)
         blocks = layer.meter.blocks(self.position, len(rows))
