@@ -126,6 +126,20 @@ def is_calling_itself(model: nn.Module) -> bool:
     return calls == 2
 
 
+@dataclass(slots=True)
+class Made:
+    """A tensor that a module put out.
+
+    `counted`: whether it counts its versions, so that a write into it cannot go unseen.
+    `folded`: the first layer whose rows are the fold of it.
+    """
+
+    ref: weakref.ref[torch.Tensor]
+    state: tuple[int, bytes]
+    counted: bool
+    folded: str | None = None
+
+
 class Makers:
     """Remembers which tensors modules put out, to tell a new tensor from one passed on.
 
@@ -134,22 +148,24 @@ class Makers:
     """
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[weakref.ref[torch.Tensor], Any, str]] = {}
+        self._made: dict[int, Made] = {}
 
     def clear(self) -> None:
         """Forget all tensors."""
         self._made.clear()
 
-    def note(self, tensor: torch.Tensor, layer: str = "") -> None:
+    def note(self, tensor: torch.Tensor) -> Made:
         """Remember that a module put out this tensor, as it is now."""
-        self._made[id(tensor)] = (weakref.ref(tensor), _state(tensor), layer)
+        made = Made(weakref.ref(tensor), _state(tensor), not tensor.is_inference())
+        self._made[id(tensor)] = made
+        return made
 
-    def maker(self, tensor: torch.Tensor) -> str | None:
-        """Return the layer that put out this very tensor, as it is now; None where none did."""
-        ref, state, layer = self._made.get(id(tensor), (None, None, None))
-        if ref is None or ref() is not tensor:  # the id of a tensor that is gone comes again
+    def get(self, tensor: torch.Tensor) -> Made | None:
+        """Return this very tensor, as it is now; None where no module put it out."""
+        made = self._made.get(id(tensor))
+        if made is None or made.ref() is not tensor:  # the id of one that is gone comes again
             return None
-        return layer if _state(tensor) == state else None
+        return made if made.state == _state(tensor) else None
 
 
 def _state(tensor: torch.Tensor) -> tuple[int, bytes]:
@@ -164,5 +180,6 @@ def _state(tensor: torch.Tensor) -> tuple[int, bytes]:
     if tensor.layout != torch.strided or tensor.is_quantized:
         return version, b""
     plain = tensor.detach().as_subclass(torch.Tensor)
-    few = plain[tuple(slice(None, None, max(1, size // 4)) for size in plain.shape)]
+    each = 4 if inference else 2  # a value that is in no cache yet takes its time
+    few = plain[tuple(slice(None, None, max(1, -(-size // each))) for size in plain.shape)]
     return version, few.cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()

@@ -96,8 +96,7 @@ class Capture:
         self._called: set[str] = set()
         self._held: dict[str, Output] = {}
         self._places = structure.Places(self._skip)
-        self._makers = Makers() if any(t.only_new for t in selection.targets) else None
-        self._folded = Makers()
+        self._makers = Makers()
 
     def attach(self, hooks: Hooks, *, inputs: bool) -> None:
         """Put the hooks on: on what goes into modules, or on what comes out."""
@@ -185,9 +184,7 @@ class Capture:
                 size = len(annotation)
             annotation.check(len(annotation) if size is None else size)
             size = len(annotation)
-        if self._makers is not None:
-            self._makers.clear()
-        self._folded.clear()
+        self._makers.clear()
         self._batch = Batch(size, annotation, announced=annotation is not None)
         return self._batch
 
@@ -333,10 +330,10 @@ class Capture:
         if why is not None:
             self.ignored.setdefault(layer, why)
             return
-        if self._makers is not None:
-            if only_new and self._makers.maker(tensor) is not None:
-                return
-            self._makers.note(tensor)
+        made = self._makers.get(tensor)
+        if only_new and made is not None:
+            return
+        made = made or self._makers.note(tensor)
         batch = self._batch_of(layer, tensor)
         before = batch.next_call(layer)
         key = f"{layer}:{before}" if before and not self._last_call_only else layer
@@ -347,7 +344,6 @@ class Capture:
         if key in self.skipped:
             return
         with torch.no_grad():
-            given, maker = tensor, self._folded.maker(tensor)
             tensor = tensor.detach()
             if type(tensor) is not torch.Tensor:  # its operations may be the user's own
                 tensor = tensor.as_subclass(torch.Tensor)
@@ -358,7 +354,7 @@ class Capture:
                 second = second or tensor.shape[0] != batch.size
             turned = second and tensor.shape[1] == batch.size
             if turned:
-                tensor, maker = tensor.transpose(0, 1), None
+                tensor = tensor.transpose(0, 1)
             elif second and not batch.annotation and tensor.shape[0] == batch.size:
                 self.doubtful.setdefault(key, _steps_first(tensor))
             if tensor.shape[0] != batch.size:
@@ -377,14 +373,15 @@ class Capture:
                 module_type or type(module).__name__,
                 structure.format_path(path),
                 readout,
-                maker,
+                maker=None if turned else made.folded,
+                is_certain=made.counted,
             )
             if self._last_call_only:  # which call is the last is known when the batch ends
                 self._held[key] = replace(output, tensor=tensor.clone())
             else:
                 folded = self._record(key, output)
-                if folded and maker is None and not turned:
-                    self._folded.note(given, key)
+                if folded and made.folded is None and not turned:
+                    made.folded = key
 
     def _record(self, key: str, output: Output) -> bool:
         try:

@@ -139,7 +139,7 @@ class Recording(Generic[Taker]):
         """Take the rows of the layer that put out this very tensor, if they are folded alike."""
         maker = self._maker(output)
         rows = None if maker is None else self._arrivals.here(maker.info.name)
-        if maker is None or rows is None:
+        if maker is None or rows is None or not output.is_certain:
             return False
         layer = self.layers.get(name) or self._new_layer(name, output, maker.info.dim)
         if layer.signs != maker.signs:

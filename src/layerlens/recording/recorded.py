@@ -40,6 +40,8 @@ class Output:
         How it becomes rows.
     maker : str or None
         The layer that put out this very tensor before, and whose values were folded.
+    is_certain : bool
+        Whether that is certain: nothing can have been written into it since.
     """
 
     tensor: torch.Tensor
@@ -48,6 +50,7 @@ class Output:
     path: str
     readout: Readout
     maker: str | None = None
+    is_certain: bool = True
 
 
 class RowTaker(Protocol):
