@@ -32,6 +32,31 @@ def test_a_sample_is_said_to_be_one(visit, tmp_path):
     quiet(page)
 
 
+def test_a_place_that_is_no_number_is_none(tmp_path):
+    """And does not widen the frame; the other layers have the row."""
+    made = layers_of(40)
+    made["b"].coordinates[[3, 5]] = [[np.nan, 0], [np.inf, 1]]
+    page = Page(made.save(tmp_path / "page.html").read_text(encoding="utf-8"))
+    ids = page.column("id")
+    absent = np.argwhere(page.array("present", np.uint8, 3, 40) == 0)
+    assert {(layer, ids[row]) for layer, row in absent.tolist()} == {(1, "3"), (1, "5")}
+    known = [layer.coordinates[np.isfinite(layer.coordinates).all(1)] for layer in made.values()]
+    widest = np.ptp(np.concatenate(known), axis=0).max()
+    assert page.head["frame"]["scale"] == pytest.approx(1.04 * widest)
+
+
+def test_one_is_one(visit, tmp_path):
+    """One layer of one sample: said so, and there is nothing to go through."""
+    page = visit(layers_of(1, names=("a",)).save(tmp_path / "page.html"))
+    assert page.page.locator("h1").inner_text() == "layerlens: 1 layer, 1 sample"
+    for name in ("Play", "layer before", "next layer"):
+        assert page.page.get_by_role("button", name=name, exact=True).is_disabled(), name
+    assert page.page.get_by_role("slider").is_disabled()
+    page.press("ArrowRight", "n", "Enter", "v", "g", "g", "t", "Escape", "Space")
+    page.set(pick=0, by="stress", names=True)
+    quiet(page)
+
+
 def test_a_layer_draws_the_rows_that_it_has(visit, tmp_path):
     rows = [None, np.array([4, 9, 20]), None]
     neighbors = [np.tile(np.arange(1, 9), (40, 1)), np.array([[1], [2], [0]]), None]

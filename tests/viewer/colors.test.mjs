@@ -7,7 +7,7 @@ import { SPACE } from '../../src/layerlens/viewer/space.js';
 import { firstState, randomData, randoms } from './fixture.mjs';
 
 test('classes have the colours that they have in figures', () => {
-  const python = readFileSync(new URL('../../src/layerlens/sinks/_palette.py', import.meta.url), 'utf8');
+  const python = readFileSync(new URL('../../src/layerlens/sinks/_coloring.py', import.meta.url), 'utf8');
   for (const classes of [6, 8, 10]) {
     const block = python.split(`    ${classes}: (`)[1].split('\n    ),')[0].split(/\n {4}\d+: /)[0];
     const wanted = [...block.matchAll(/#[0-9a-f]{6}/g)].map(([hex]) => hex).slice(0, classes);

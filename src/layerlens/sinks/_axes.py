@@ -8,7 +8,7 @@ from typing import Any
 from layerlens.records import LayerEmbedding
 from layerlens.sinks._columns import clip
 
-__all__ = ["comparison", "counted", "steps"]
+__all__ = ["comparison", "counted", "plural", "steps"]
 
 _DIGITS = 4
 
@@ -44,9 +44,14 @@ def counted(n_layers: int, second: dict[str, Any] | None) -> str:
     `second`: what `steps` found.
     """
     if second is None:
-        return f"{n_layers} layers"
+        return plural(n_layers, "layer")
     where = f"at {len(second['names'])} steps" if second["axis"] == "step" else "of 2 models"
-    return f"{len(second['layers'])} layers {where}"
+    return f"{plural(len(second['layers']), 'layer')} {where}"
+
+
+def plural(n: int, one: str) -> str:
+    """Return a count and its noun."""
+    return f"{n:,} {one}{'s' * (n != 1)}"
 
 
 def _in_one_order(rows: list[list[str]]) -> list[str]:

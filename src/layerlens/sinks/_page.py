@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerlens.records import LayerEmbedding, RunInfo
-from layerlens.sinks._axes import comparison, counted, steps
+from layerlens.sinks._axes import comparison, counted, plural, steps
 from layerlens.sinks._columns import CLIPPED, Column, clip, columns_of
 from layerlens.sinks._sampling import PageRows, page_rows
 from layerlens.sinks._sprites import PER_SHEET, sprites
@@ -82,7 +82,7 @@ def pack(
     components = 3 if max(layer.coordinates.shape[1] for layer in layers) > 2 else 2
     frame, positions = _positions(layers, rows, components)
     sections: dict[str, bytes | list[str]] = {"positions": positions.tobytes()}
-    present = np.stack([_present(layer, rows) for layer in layers])
+    present = np.stack([_present(layer, rows, components) for layer in layers])
     if not present.all():
         sections["present"] = present.tobytes()
     for i, column in enumerate(columns):
@@ -93,7 +93,7 @@ def pack(
     pictures = _thumbnails(run, rows, sections, notes, thumbnail_bytes)
     reducers = list(dict.fromkeys(layer.reducer for layer in layers if layer.reducer))
     second = steps(layers)
-    size = f"{counted(len(layers), second)}, {run.n_samples:,} samples"
+    size = f"{counted(len(layers), second)}, {plural(run.n_samples, 'sample')}"
     head = {
         "version": 1,
         "title": clip(title or f"layerlens: {size}"),
@@ -126,10 +126,10 @@ def _positions(
     clouds = [np.asarray(layer.coordinates, dtype=np.float64)[:, :components] for layer in layers]
     low, high = np.full(components, np.inf), np.full(components, -np.inf)
     for cloud in clouds:
-        if len(cloud):
-            width = cloud.shape[1]
-            low[:width] = np.minimum(low[:width], cloud.min(0))
-            high[:width] = np.maximum(high[:width], cloud.max(0))
+        known, width = cloud[np.isfinite(cloud).all(1)], cloud.shape[1]
+        if len(known):
+            low[:width] = np.minimum(low[:width], known.min(0))
+            high[:width] = np.maximum(high[:width], known.max(0))
     low, high = (np.where(np.isfinite(edge), edge, 0.0) for edge in (low, high))
     center = low / 2 + high / 2
     scale = float((high - low).max()) * _MARGIN or 1.0
@@ -137,16 +137,24 @@ def _positions(
     for i, (layer, cloud) in enumerate(zip(layers, clouds, strict=True)):
         full = np.tile(center, (len(cloud), 1))
         full[:, : cloud.shape[1]] = cloud
-        quantised = np.rint(np.clip((full - center) / scale + 0.5, 0, 1) * _FULL)
+        shares = np.nan_to_num((full - center) / scale) + 0.5
+        quantised = np.rint(np.clip(shares, 0, 1) * _FULL)
         quantised[:, 1] = _FULL - quantised[:, 1]  # on a screen y grows downwards
-        page, own = rows.of(layer)
+        page, own = _placed(layer, rows, components)
         out[i, page] = quantised[own]
     return {"center": center.tolist(), "scale": scale}, out
 
 
-def _present(layer: LayerEmbedding, rows: PageRows) -> Array:
+def _placed(layer: LayerEmbedding, rows: PageRows, components: int) -> tuple[Array, Array]:
+    """Return which rows of the page a layer has a place for, and which of its own they are."""
+    page, own = rows.of(layer)
+    known = np.isfinite(layer.coordinates[own, :components]).all(1)
+    return page[known], own[known]
+
+
+def _present(layer: LayerEmbedding, rows: PageRows, components: int) -> Array:
     present = np.zeros(len(rows.samples), dtype=np.uint8)
-    present[rows.of(layer)[0]] = 1
+    present[_placed(layer, rows, components)[0]] = 1
     return present
 
 

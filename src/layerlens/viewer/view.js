@@ -86,12 +86,13 @@ export function mount(root, data, options = {}) {
   const invitation = element('p.ll-invitation', { hidden: L < 2 }, 'Play: every layer moves the points. Click one to see what it is and where it goes.');
   stage.append(caption, ...createTools(view), invitation, createTip(view));
   const { track, figures } = createDepth(view);
-  const play = command(view, 'play', { className: 'll-play', disabled: L < 2 });
+  const alone = { disabled: L < 2 };
+  const play = command(view, 'play', { className: 'll-play' }, alone);
   const grid = createMultiples(view.all ?? view, false);
   root.append(bar,
     element('div.ll-body',
       element('div.ll-main', stage, grid, group('div.ll-depth', 'Depth',
-        element('div.ll-gutter', element('div.ll-steps', command(view, 'previous'), play, command(view, 'next'), place), figures),
+        element('div.ll-gutter', element('div.ll-steps', command(view, 'previous', alone), play, command(view, 'next', alone), place), figures),
         element('div.ll-along', track, createMultiples(view, true)), beside)),
       element('aside.ll-side', legend, pieces.alike?.(view), detail, createChosen(view))),
     live);
