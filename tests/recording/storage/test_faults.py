@@ -475,7 +475,7 @@ def test_going_on_with_other_batches_is_refused(tmp_path):
     x = torch.randn(50, 3)
     interrupted(net, tmp_path / "a", [(p,) for p in x.split(8)], after=3)
     with pytest.raises(ll.StoreError, match="holds 3 batches, and there are only 1"):
-        ll.Probe(net, store=tmp_path / "a").run([x])
+        ll.Probe(net, store=tmp_path / "a").run([x[:8]])
     with pytest.raises(ll.StoreError, match="from sample 0 on had 8 samples.*now has 10"):  # noqa: SIM117
         with ll.Probe(net, store=tmp_path / "a"):
             net(x[:10])
