@@ -1,6 +1,6 @@
 // Depth: the chart of what each layer knows and its picture shows, over the scrubber that goes through it.
 
-import { along, clamp, drawing, element, figure, onResize, printable, refill } from './util.js';
+import { along, clamp, count, drawing, element, figure, onResize, printable, refill } from './util.js';
 
 /**
  * What is charted: name of the metric, word, meaning, class of its mark.
@@ -98,8 +98,8 @@ export function depthTable({ data: { layers, head } }) {
   return [
     element('div.ll-scroll', { tabIndex: 0 }, element('table',
       element('thead', element('tr', ['', 'layer', 'module', 'width'].map((text) => element('th', { scope: 'col' }, text)), titles)),
-      element('tbody', layers.map(({ name, type = '', dim, sketched, width, metrics }, l) => element('tr', cells([String(l + 1)]), element('th', { scope: 'row' }, printable(name)),
-        cells([printable(type), dim ? dim + (sketched ? ` → ${width}` : '') : '', ...names.map((each) => each in metrics ? figure(metrics[each]) : '')])))))),
+      element('tbody', layers.map(({ name, type = '', dim, sketched, width = 0, metrics }, l) => element('tr', cells([String(l + 1)]), element('th', { scope: 'row' }, printable(name)),
+        cells([printable(type), dim ? count(dim) + (sketched ? ` → ${count(width)}` : '') : '', ...names.map((each) => each in metrics ? figure(metrics[each]) : '')])))))),
     [...(head.notes ?? []).map((/** @type {string} */ note) => printable(note, 400)), ...notes].map((text) => element('p', text)),
   ].flat();
 }
