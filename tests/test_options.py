@@ -186,3 +186,9 @@ def test_whole_numbers_beyond_what_computers_count_with_are_refused():
 def test_options_of_a_probe_that_are_arrays_or_numbers(option):
     with pytest.raises(ll.ArgumentError, match=f"{next(iter(option))}.* got "):
         ll.Probe(nn.Linear(2, 2), **option).run([torch.ones(3, 2)])
+
+
+def test_a_perplexity_that_is_no_number_is_named():
+    for value in ("a", None, float("nan")):
+        with pytest.raises(ll.ArgumentError, match="perplexity is a number from 1 up, got"):
+            ll.reduce({"a": np.eye(9)}, "series-tsne", perplexity=value)

@@ -67,6 +67,15 @@ def _fails(capsys, *words):
     return said
 
 
+def test_what_is_wrong_of_the_reduction_is_said_before_anything_is_read(place, capsys):
+    for words, said in {
+        "--n-components 0": "n_components is a whole number from 1, got 0",
+        "--n-seeds 0": "n_seeds is a whole number from 1, got 0",
+        "--reducer pca --param zz=3": "the reducer 'pca' takes no 'zz'",
+    }.items():
+        assert said in _fails(capsys, f"{place}:net", "nowhere.npy", *words.split())
+
+
 def test_a_folder_of_images_becomes_a_picture_a_table_and_files(place, tmp_path, capsys):
     torch.manual_seed(0)
     done = main(

@@ -105,3 +105,10 @@ def test_what_is_no_picture_is_refused_by_name(inputs):
         with pytest.raises(ShapeError, match=r"inputs become .* got \w+ \("):
             probe.annotate(inputs=inputs)
         NET(X)
+
+
+def test_facts_of_arrays_from_elsewhere_say_what_is_missing():
+    for y in (GAPS, [word or float("nan") for word in GAPS], pd.Series(GAPS, dtype="string")):
+        acts = ll.Activations.of({"a": X.numpy()}, labels=y, kind=y)
+        wanted = [word or "" for word in GAPS]
+        assert acts.labels.tolist() == acts.columns["kind"].tolist() == wanted

@@ -168,11 +168,14 @@ def _run(given: argparse.Namespace) -> int:
 def _look_ahead(given: argparse.Namespace, outs: list[Path]) -> None:
     """Find what would fail at the end before anything long is done."""
     from layerlens.embedding.embeddings import sink_for
-    from layerlens.plugins.registry import REDUCERS
+    from layerlens.embedding.reduce import check_reduction
 
     if given.batch_size < 1:
         raise ArgumentError(f"--batch-size is 1 or more, got {given.batch_size}")
-    REDUCERS.factory(given.reducer)
+    check_reduction(
+        given.reducer, dict(given.param), n_components=given.n_components, n_jobs=None,
+        n_seeds=given.n_seeds, random_state=given.random_state,
+    )  # fmt: skip
     for out in outs:
         sink_for(out)
         if not out.absolute().parent.is_dir():

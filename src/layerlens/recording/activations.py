@@ -266,8 +266,14 @@ class Activations(Mapping[str, LayerActivations]):
         for name, values in given.items():
             if values.ndim != 2:
                 raise ShapeError(f"layer {name!r}: (n_samples, D) is needed, got {values.shape}")
+        from layerlens.recording.samples import as_fact  # which needs torch
+
         facts = {"labels": labels, "ids": ids, **columns}
-        known = {name: _as_array(name, one) for name, one in facts.items() if one is not None}
+        known = {
+            name: as_fact(name, one if isinstance(one, list) else _as_array(name, one))
+            for name, one in facts.items()
+            if one is not None
+        }
         for name, values in known.items():
             if values.ndim != 1:
                 raise ShapeError(f"{name}: one value a sample is needed, got {values.shape}")

@@ -15,7 +15,7 @@ from torch.nn import functional
 from layerlens._options import refuse_masked
 from layerlens.errors import ShapeError
 
-__all__ = ["Annotation", "Samples", "as_tensor", "looks_like_images", "thumbnails_of"]
+__all__ = ["Annotation", "Samples", "as_fact", "as_tensor", "looks_like_images", "thumbnails_of"]
 
 Array = npt.NDArray[Any]
 
@@ -99,15 +99,11 @@ def _one_each(name: str, values: Any) -> Array:
     elif not isinstance(values, np.ndarray) and not isinstance(values, Sequence):
         values = list(values) if isinstance(values, Iterable) else values
     try:
-        array = np.asarray(values)
+        array = as_fact(name, values)
     except ValueError:  # rows of unequal lengths
         raise ShapeError(
             f"annotate: {name} must be one value a sample, shape (B,); got lists of unequal lengths"
         ) from None
-    if array.dtype.kind in "OT" or (array.dtype.kind == "U" and array is not values):
-        array = _mixed(name, np.asarray(values, object))
-    elif array.dtype.kind == "S":  # bytes, which need not be text
-        array = np.char.decode(array, "utf-8", "backslashreplace")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -116,6 +112,16 @@ def _one_each(name: str, values: Any) -> Array:
             f"annotate: {name} must be one value a sample, shape (B,); got {array.shape}{hint}"
         )
     return array.astype(np.int64) if array.dtype.kind == "b" and name == "labels" else array.copy()
+
+
+def as_fact(name: str, values: Any) -> Array:
+    """Return what is known of samples as numbers, text or dates; what is missing is said so."""
+    array = np.asarray(values)
+    if array.dtype.kind in "OT" or (array.dtype.kind == "U" and array is not values):
+        array = _mixed(name, np.asarray(values, object))
+    elif array.dtype.kind == "S":  # bytes, which need not be text
+        array = np.char.decode(array, "utf-8", "backslashreplace")
+    return array
 
 
 def _mixed(name: str, values: Array) -> Array:

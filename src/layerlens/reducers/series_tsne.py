@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -113,6 +114,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def n_neighbors_needed(self, n_samples: int) -> int:
         """Return how many neighbours of each sample are wanted: twice the perplexity, or 15."""
+        self._check()
         perplexity = self._perplexity_for(n_samples)
         return max(1, min(n_samples - 1, max(_K_SHARED, round(2 * perplexity))))
 
@@ -290,7 +292,7 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         for name, least in (("perplexity", 1), ("coupling", 0), ("hold_on", 0), ("angle", 0)):
             value = getattr(self, name)
-            if not np.isfinite(value) or value < least:
+            if not isinstance(value, Real) or not least <= float(value) < np.inf:
                 raise ArgumentError(f"{name} is a number from {least} up, got {value!r}")
 
 
