@@ -40,6 +40,8 @@ PAGES: list[tuple[int, int, bool, bool, dict[str, float]]] = [
     (50_000, 70, False, False, {"first": 4}),
     (200_000, 10, False, False, {"frame": 25, "hover": 30}),
 ]  # fmt: skip
+STEPS = range(5)
+TIMELINES = [(5_000, 4, 10.0), (50_000, 4, 16.0), (200_000, 4, 25.0)]
 
 FIRST = """() => { const look = () => {
     const root = document.querySelector('#layerlens');
@@ -49,14 +51,14 @@ FIRST = """() => { const look = () => {
 
 GLIDE = """(frames) => new Promise((done) => {
     const { view } = document.getElementById('layerlens');
-    const last = LAYERS - 1, intervals = [];
+    const last = PLACES - 1, intervals = [];
     view.frames.length = 0;
     let before = 0, i = 0;
     const step = (now) => {
       if (i) intervals.push(performance.now() - before);
       before = performance.now();
       if (i > frames) return done({ intervals: intervals.slice(5), drawing: [...view.frames] });
-      view.set({ t: (last * i) / frames });
+      view.set({ ALONG: (last * i) / frames });
       i++;
       requestAnimationFrame(step);
     };
@@ -130,13 +132,16 @@ def first_paint(browser: Any, path: Path, loads: int) -> float:
     return statistics.median(taken)
 
 
-def moving(browser: Any, path: Path, n_layers: int, frames: int) -> dict[str, float]:
+def moving(browser: Any, path: Path, along: str, places: int, frames: int) -> dict[str, float]:
+    """Return figures of a page of which one glides `along` ("t" or "u") so many layers or steps."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(path.as_uri())
     while not page.evaluate("document.querySelector('#layerlens').dataset.painted > 0"):
         page.wait_for_timeout(20)
     page.wait_for_timeout(500)
-    glided = page.evaluate(GLIDE.replace("LAYERS", str(n_layers)), frames)
+    if along == "u":  # between two layers as well
+        page.evaluate("document.getElementById('layerlens').view.set({ t: 1.5 })")
+    glided = page.evaluate(GLIDE.replace("PLACES", str(places)).replace("ALONG", along), frames)
     hovered = page.evaluate(HOVER, 40)
     renderer = page.evaluate("document.getElementById('layerlens').view.renderer")
     page.close()
@@ -174,8 +179,8 @@ def main() -> int:
             args=["--no-sandbox", "--disable-frame-rate-limit", "--disable-gpu-vsync"],
         )
         print(f"{versions(browser)}\n{machine()}")
+        path = Path(folder) / "page.html"
         for n, n_layers, thumbnails, neighbors, limits in PAGES:
-            path = Path(folder) / "page.html"
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", layerlens.LayerlensWarning)
                 many(n, n_layers, thumbnails=thumbnails, neighbors=neighbors).save(path)
@@ -187,10 +192,16 @@ def main() -> int:
                     unit, limit = ("kB", code) if "kB" in name else ("MB", limits.get(name))
                     line(name, value, unit, limit)
             line("first paint", first_paint(browser, path, given.loads), "s", limits.get("first"))
-            figures = moving(browser, path, n_layers, given.frames)
+            figures = moving(browser, path, "t", n_layers, given.frames)
             line("frame to frame while gliding", figures["frame"], "ms", limits.get("frame"))
             line("of it, drawing", figures["drawing"], "ms", None)
             line("pointer to picture", figures["hover"], "ms", limits.get("hover"))
+        for n, n_layers, limit in TIMELINES:
+            many(n, n_layers, steps=STEPS).save(path)
+            print(f"{n:,} points x {n_layers} layers x {len(STEPS)} steps")
+            figures = moving(browser, path, "u", len(STEPS), given.frames)
+            line("frame to frame while gliding along steps", figures["frame"], "ms", limit)
+            line("of it, drawing", figures["drawing"], "ms", None)
         browser.close()
     print(f"load at the end {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "")
     return 1 if missed else 0

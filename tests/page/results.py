@@ -111,12 +111,16 @@ def hostile_result():
     )  # fmt: skip
 
 
-def many(n, n_layers, *, thumbnails=False, neighbors=False, seed=0):
+def many(n, n_layers, *, thumbnails=False, neighbors=False, steps=(None,), seed=0):
     """A large result, made quickly: for sizes and speed."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, size=n)
+    names = {
+        f"layer{i}" + ("" if step is None else f"@{step}"): step
+        for step in steps for i in range(n_layers)
+    }  # fmt: skip
     infos = {
-        f"layer{i}": ll.LayerInfo(f"layer{i}", "Conv2d", 64, 64, (64,)) for i in range(n_layers)
+        name: ll.LayerInfo(name, "Conv2d", 64, 64, (64,), step=step) for name, step in names.items()
     }
     pictures = None
     if thumbnails:
@@ -132,7 +136,7 @@ def many(n, n_layers, *, thumbnails=False, neighbors=False, seed=0):
     angle = 2 * np.pi * labels / 10
     target = 4 * np.column_stack([np.cos(angle), np.sin(angle)]) + rng.normal(size=(n, 2)) / 2
     for index, name in enumerate(infos):
-        f = index / max(n_layers - 1, 1)
+        f = index / max(len(infos) - 1, 1)
         picture = ((1 - f) * start + f * target).astype(np.float32)
         near = rng.integers(0, n, size=(n, 8), dtype=np.int32) if neighbors else None
         layers.append(
