@@ -15,3 +15,13 @@ def pytest_make_collect_report(collector):
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} cannot be imported: python -c 'import ...' says why"
     return report
+
+
+@pytest.fixture
+def seeded():
+    """PyTorch's random numbers from seed 0; what was drawn before is not disturbed."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield

@@ -67,15 +67,6 @@ def test_show_prints_what_a_result_holds(made, capsys):
     assert sorted(made[0].iterdir()) == before
 
 
-@pytest.fixture(name="browser")
-def browser_fixture(monkeypatch):
-    """Pages that were opened, in a machine with a display."""
-    opened = []
-    monkeypatch.setenv("DISPLAY", ":7")
-    monkeypatch.setattr("webbrowser.open", lambda uri: opened.append(uri) or True)
-    return opened
-
-
 @pytest.fixture(name="result")
 def result_fixture(made, tmp_path):
     shutil.copy(made[0] / "lenet.npz", tmp_path)

@@ -51,44 +51,35 @@ def test_it_verifies(store, capsys):
     assert str(chunk) in said and "1 of 9 files" in said
 
 
-@pytest.fixture(name="opened")
-def opened_fixture(monkeypatch):
-    """Pages that were opened, in a machine with a display."""
-    opened = []
-    monkeypatch.setenv("DISPLAY", ":7")
-    monkeypatch.setattr("webbrowser.open", lambda uri: opened.append(uri) or True)
-    return opened
-
-
-def test_it_draws_a_run_and_opens_the_page(store, opened, capsys):
+def test_it_draws_a_run_and_opens_the_page(store, browser, capsys):
     assert main(["show", str(store), "--reducer", "pca"]) == 0
     page = store.with_suffix(".html")
     printed = capsys.readouterr().out
     assert "run.zarr: complete, 60 samples" in printed
     assert "drawing 2 layers of 60 samples by pca: that may take minutes" in printed
-    assert printed.endswith(f"wrote {page}\n") and opened == [page.as_uri()]
+    assert printed.endswith(f"wrote {page}\n") and browser == [page.as_uri()]
     shown = Page(page.read_text(encoding="utf-8"))
     assert (shown.n, shown.n_layers) == (60, 2)
     assert {layer["reducer"] for layer in shown.head["layers"]} == {"pca"}
     assert sorted(set(shown.column("label"))) == ["0", "1", "2"]
 
 
-def test_a_run_is_drawn_by_the_default_and_to_a_sample(store, opened, tmp_path):
+def test_a_run_is_drawn_by_the_default_and_to_a_sample(store, browser, tmp_path):
     out = tmp_path / "there.html"
     assert main(["show", str(store), "--max-samples", "40", "--out", str(out)]) == 0
     shown = Page(out.read_text(encoding="utf-8"))
     assert {layer["reducer"] for layer in shown.head["layers"]} == {"series-tsne"}
     assert all("40" in " ".join(layer["notes"]) for layer in shown.head["layers"])
-    assert opened == [out.as_uri()]
+    assert browser == [out.as_uri()]
 
 
-def test_verifying_and_printing_draw_nothing(store, opened):
+def test_verifying_and_printing_draw_nothing(store, browser):
     for option in ("--verify", "--print"):
         assert main(["show", str(store), option]) == 0
-    assert not opened and not list(store.parent.glob("*.html"))
+    assert not browser and not list(store.parent.glob("*.html"))
 
 
-def test_a_reducer_that_is_not_there_costs_no_reading(store, opened, capsys):
+def test_a_reducer_that_is_not_there_costs_no_reading(store, browser, capsys):
     assert main(["show", str(store), "--reducer", "tsn"]) == 1
     said = capsys.readouterr()
     assert "Did you mean 'tsne'" in said.err and said.out == ""

@@ -10,17 +10,10 @@ from torch import nn
 
 import layerlens as ll
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("seeded")]
 
 X = torch.randn(32, 4, generator=torch.Generator().manual_seed(1))
 Y = (X[:, 0] > 0).long()
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def check(one, other, steps):

@@ -14,12 +14,7 @@ from torch import nn
 import layerlens as ll
 from layerlens.recording.samples import Samples
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def mlp():

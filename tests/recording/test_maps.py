@@ -12,9 +12,7 @@ from layerlens.recording.maps import activation_maps
 transformers = pytest.importorskip("transformers")
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def test_maps_of_a_lenet_are_the_outputs_bit_for_bit_although_relu_works_in_place():

@@ -15,10 +15,8 @@ from layerlens.recording.operations import known_operations, operation_name
 
 
 @pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+def _leaves_no_mode(seeded):
+    yield
     assert not _len_torch_function_stack()
 
 

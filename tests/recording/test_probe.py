@@ -14,12 +14,7 @@ from torch.utils.checkpoint import checkpoint
 import layerlens as ll
 from layerlens.recording.hooks import Hooks
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def hooks_on(model):

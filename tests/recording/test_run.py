@@ -12,12 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import layerlens as ll
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 X, Y = torch.randn(150, 4), torch.arange(150) % 3

@@ -20,10 +20,7 @@ from layerlens.recording.boxes import FIELD
 from layerlens.recording.driven import TopSamples, TopUnit
 from layerlens.recording.units import top_samples
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def _model():

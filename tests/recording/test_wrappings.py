@@ -13,12 +13,7 @@ from torch.nn.utils import parametrizations
 
 import layerlens as ll
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 @pytest.fixture(scope="module")

@@ -22,12 +22,6 @@ def reducer(name, **params):
     return ll.reducers.get(name, random_state=0, **params)
 
 
-@pytest.fixture(scope="module")
-def cloud():
-    rng = np.random.default_rng(0)
-    return (rng.normal(size=(150, 8)) + rng.integers(0, 3, (150, 1)) * 8).astype(np.float32)
-
-
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_missing_package_is_told_with_the_command_that_brings_it(name, monkeypatch):
     module = f"layerlens.reducers.{name}"

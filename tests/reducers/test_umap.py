@@ -7,12 +7,6 @@ from layerlens.embedding.neighbors import nearest_neighbors
 from layerlens.reducers.umap import UMAP, umap
 
 
-@pytest.fixture
-def cloud():
-    rng = np.random.default_rng(0)
-    return (rng.normal(size=(150, 8)) + rng.integers(0, 3, (150, 1)) * 8).astype(np.float32)
-
-
 def test_it_has_umap_learns_parameters():
     assert UMAP().get_params() == umap.UMAP().get_params()
     assert clone(UMAP(n_neighbors=7)).n_neighbors == 7

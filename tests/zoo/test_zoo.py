@@ -10,11 +10,7 @@ transformers = pytest.importorskip("transformers")
 FOUND: dict[str, Finding] = {}
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 @pytest.mark.filterwarnings("default")  # of the libraries' own

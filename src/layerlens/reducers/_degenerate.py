@@ -13,23 +13,22 @@ Matrix = npt.NDArray[np.float32]
 
 
 def plain_picture(
-    X: Matrix, n_components: int, method: str, at_least: int
-) -> tuple[Matrix, str] | None:
-    """Return a picture and a note for a cloud with too few distinct points, else None.
+    X: Matrix, n_components: int, method: str, notes: list[str], at_least: int = 5
+) -> Matrix | None:
+    """Return a picture of a cloud with too few distinct points, and note it; None for others.
 
     A cloud that is one point gives one dot: there is nothing to show, and nothing is invented.
 
     `X`: (n_samples, n_features), float32.
+    `at_least`: four points are four corners whatever they are.
     """
     if (X.max(axis=0) == X.min(axis=0)).all():
-        return np.zeros((len(X), n_components), np.float32), "all samples are the same point"
+        notes.append("all samples are the same point")
+        return np.zeros((len(X), n_components), np.float32)
     if distinct_points(X, at_least) >= at_least:
         return None
-    coordinates = principal_axes(X, n_components).coordinates
-    return (
-        coordinates,
-        f"fewer than {at_least} distinct points: principal axes in place of {method}",
-    )
+    notes.append(f"fewer than {at_least} distinct points: principal axes in place of {method}")
+    return principal_axes(X, n_components).coordinates
 
 
 def distinct_points(X: Matrix, at_most: int) -> int:

@@ -17,8 +17,6 @@ __all__ = ["AlignedUMAP"]
 
 Matrix = npt.NDArray[np.float32]
 
-_AT_LEAST = 5
-
 
 class AlignedUMAP(umap.AlignedUMAP):  # type: ignore[misc]
     """`umap.AlignedUMAP` over the layers of a run, under its own parameters.
@@ -64,9 +62,12 @@ class AlignedUMAP(umap.AlignedUMAP):  # type: ignore[misc]
                 f"a series shows the same samples in every layer; these layers have "
                 f"{sorted({len(X) for X in clouds})} of them"
             )
-        plain = [plain_picture(X, self.n_components, "UMAP", _AT_LEAST) for X in clouds]
-        self.series_notes_ = [[] if each is None else [each[1]] for each in plain]
-        pictures = [np.empty(0, np.float32) if each is None else each[0] for each in plain]
+        self.series_notes_: list[list[str]] = [[] for _ in clouds]
+        plain = [
+            plain_picture(X, self.n_components, "UMAP", notes)
+            for X, notes in zip(clouds, self.series_notes_, strict=True)
+        ]
+        pictures = [np.empty(0, np.float32) if each is None else each for each in plain]
         drawn = [at for at, each in enumerate(plain) if each is None]
         if len(drawn) < 2:
             for at in drawn:

@@ -19,8 +19,6 @@ __all__ = ["OpenTSNE"]
 
 Matrix = npt.NDArray[np.float32]
 
-_AT_LEAST = 5  # t-SNE of four points is four corners whatever they are
-
 
 class OpenTSNE(openTSNE.TSNE):  # type: ignore[misc]
     """`openTSNE.TSNE`, under its own parameters, for clouds of any size.
@@ -65,10 +63,9 @@ class OpenTSNE(openTSNE.TSNE):  # type: ignore[misc]
         n = len(X)
         self.notes_: list[str] = []
         self.metrics_: dict[str, float] = {}
-        plain = plain_picture(X, self.n_components, "t-SNE", _AT_LEAST)
+        plain = plain_picture(X, self.n_components, "t-SNE", self.notes_)
         if plain is not None:
-            self.notes_.append(plain[1])
-            return plain[0]
+            return plain
         parameters: dict[str, Any] = self.get_params()
         parameters["n_jobs"] = self.n_jobs or 1  # openTSNE knows no None
         perplexity = self._perplexity_for(n)

@@ -97,10 +97,9 @@ class PaCMAP(sklearn.base.BaseEstimator):  # type: ignore[misc]
         # a copy: PaCMAP normalises in place
         X = np.array(X, np.float32, order="C")
         self.notes_: list[str] = []
-        plain = plain_picture(X, self.n_components, "PaCMAP", _AT_LEAST)
+        plain = plain_picture(X, self.n_components, "PaCMAP", self.notes_, _AT_LEAST)
         if plain is not None:
-            self.notes_.append(plain[1])
-            return plain[0]
+            return plain
         parameters = self.get_params()
         # near, mid-near and further pairs of one sample are all different samples
         most = max(1, int((len(X) - 2) / (1 + self.MN_ratio + self.FP_ratio)))

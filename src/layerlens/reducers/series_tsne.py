@@ -38,7 +38,6 @@ __all__ = ["SeriesTSNE"]
 Matrix = npt.NDArray[np.float32]
 Pair = tuple[npt.NDArray[np.int32], Matrix]
 
-_AT_LEAST = 5
 _K_SHARED = 15
 
 
@@ -252,10 +251,8 @@ class SeriesTSNE(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _prepare(self, X: Matrix, neighbors: Pair | None) -> _Prepared:
         prepared = _Prepared(len(X))
-        plain = plain_picture(X, self.n_components, "t-SNE", _AT_LEAST)
-        if plain is not None:
-            prepared.picture = plain[0]
-            prepared.notes.append(plain[1])
+        prepared.picture = plain_picture(X, self.n_components, "t-SNE", prepared.notes)
+        if prepared.picture is not None:
             return prepared
         rows = searched_rows(X)
         prepared.view = consensus_view(rows)

@@ -21,7 +21,6 @@ __all__ = ["TorchDR"]
 
 Matrix = npt.NDArray[np.float32]
 
-_AT_LEAST = 5
 # by the name under which each is known here: TorchDR's class, and what it calls its neighbours
 _METHODS = {
     "infotsne": ("InfoTSNE", "perplexity"),
@@ -97,10 +96,9 @@ class TorchDR(sklearn.base.BaseEstimator):  # type: ignore[misc]
         name, scale = _METHODS[self.method]
         X = np.array(X, np.float32, order="C")
         self.notes_: list[str] = []
-        plain = plain_picture(X, self.n_components, name, _AT_LEAST)
+        plain = plain_picture(X, self.n_components, name, self.notes_)
         if plain is not None:
-            self.notes_.append(plain[1])
-            return plain[0]
+            return plain
         torch = needed("torch", "the reducer 'torchdr'", "torchdr")
         parameters: dict[str, Any] = dict(self.params or {})
         kind = getattr(torchdr, name)

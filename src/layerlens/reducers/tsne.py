@@ -16,9 +16,6 @@ __all__ = ["TSNE"]
 
 Matrix = npt.NDArray[np.float32]
 
-# t-SNE of four points is four corners whatever they are
-_AT_LEAST = 5
-
 
 class TSNE(sklearn.manifold.TSNE):  # type: ignore[misc]
     """`sklearn.manifold.TSNE`, under its own parameters, for clouds of any size.
@@ -57,12 +54,11 @@ class TSNE(sklearn.manifold.TSNE):  # type: ignore[misc]
         self.n_features_in_ = np.shape(X)[1]
         if self.metric != "precomputed":
             X = np.asarray(X, np.float32)
-            plain = plain_picture(X, self.n_components, "t-SNE", _AT_LEAST)
+            plain = plain_picture(X, self.n_components, "t-SNE", self.notes_)
             if plain is not None:
-                self.embedding_ = plain[0]
-                self.notes_.append(plain[1])
+                self.embedding_ = plain
                 self.kl_divergence_, self.n_iter_ = float("nan"), 0
-                return plain[0]
+                return plain
         parameters = self._parameters_for(X, init)
         inner = sklearn.manifold.TSNE(**parameters)
         with warnings.catch_warnings():

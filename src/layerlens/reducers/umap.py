@@ -21,7 +21,6 @@ __all__ = ["UMAP", "umap"]
 
 Matrix = npt.NDArray[np.float32]
 
-_AT_LEAST = 5
 # Epochs that suffice from the picture of the layer before; from the spectral start umap-learn
 # takes 500 up to 10,000 samples and 200 above.
 _WARM_EPOCHS = 200
@@ -90,11 +89,10 @@ class UMAP(umap.UMAP):  # type: ignore[misc]
             )
         X = np.asarray(X, np.float32)
         self.notes_: list[str] = []
-        plain = plain_picture(X, self.n_components, "UMAP", _AT_LEAST)
+        plain = plain_picture(X, self.n_components, "UMAP", self.notes_)
         if plain is not None:
-            self.embedding_ = plain[0]
-            self.notes_.append(plain[1])
-            return plain[0]
+            self.embedding_ = plain
+            return plain
         inner = umap.UMAP(**self._parameters_for(X, init, neighbors))
         with warnings.catch_warnings():
             # said in notes_ where it matters to the reader

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import BinaryIO, ClassVar, Generic, Self, TypeVar
 
-from layerlens.errors import StoreError
+from layerlens.errors import ArgumentError, StoreError
 from layerlens.records import LayerEmbedding, RunInfo
 from layerlens.sinks._atomic import AtomicFile, AtomicFolder, writing
 
-__all__ = ["AtomicSink", "WholeFileSink", "require_same_run"]
+__all__ = ["AtomicSink", "Layers", "WholeFileSink", "in_order", "require_same_run"]
+
+Layers = Mapping[str, LayerEmbedding] | Iterable[LayerEmbedding]
+
+
+def in_order(embeddings: Layers, verb: str) -> list[LayerEmbedding]:
+    """Return layers in the order of depth.
+
+    Raises
+    ------
+    ArgumentError
+        If there are none, or they come from several runs.
+    """
+    values = embeddings.values() if isinstance(embeddings, Mapping) else embeddings
+    layers = sorted(values, key=lambda layer: layer.index)
+    if not layers:
+        raise ArgumentError(f"there is no layer to {verb}")
+    if any(layer.run is not layers[0].run for layer in layers):
+        raise ArgumentError(f"the layers come from several runs; {verb} each run by itself")
+    return layers
 
 
 def require_same_run(embedding: LayerEmbedding, run: RunInfo | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, ClassVar
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, ClassVar
 from layerlens import _options
 from layerlens.errors import ArgumentError, PluginError
 from layerlens.records import LayerEmbedding
-from layerlens.sinks._whole import WholeFileSink
+from layerlens.sinks._whole import Layers, WholeFileSink, in_order
 
 __all__ = ["FigureSink", "figure"]
 
@@ -20,7 +20,7 @@ _FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machin
 
 
 def figure(
-    embeddings: Mapping[str, LayerEmbedding] | Iterable[LayerEmbedding],
+    embeddings: Layers,
     *,
     color: str | None = "auto",
     columns: int | None = None,
@@ -68,12 +68,7 @@ def figure(
         If there are no layers, they come from several runs, or an option is out of what is
         allowed.
     """
-    values = embeddings.values() if isinstance(embeddings, Mapping) else embeddings
-    layers = sorted(values, key=lambda layer: layer.index)
-    if not layers:
-        raise ArgumentError("there is no layer to draw")
-    if any(layer.run is not layers[0].run for layer in layers):
-        raise ArgumentError("the layers come from several runs; draw each run by itself")
+    layers = in_order(embeddings, "draw")
     given = {
         "color": color,
         "columns": columns,
@@ -149,7 +144,7 @@ class FigureSink(WholeFileSink):
 
     @staticmethod
     def render(
-        embeddings: Mapping[str, LayerEmbedding] | Iterable[LayerEmbedding],
+        embeddings: Layers,
         stream: BinaryIO,
         kind: str = "png",
         *,

@@ -6,20 +6,17 @@ import html
 import io
 import os
 import warnings
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from layerlens import _options
-from layerlens.errors import ArgumentError, LayerlensWarning
+from layerlens.errors import LayerlensWarning
 from layerlens.records import LayerEmbedding
-from layerlens.sinks._whole import WholeFileSink
+from layerlens.sinks._whole import Layers, WholeFileSink, in_order
 
 __all__ = ["HtmlSink", "frame", "show"]
-
-Layers = Mapping[str, LayerEmbedding] | Iterable[LayerEmbedding]
 
 _LARGE = 40_000_000
 """Bytes of a page above which a sample is offered."""
@@ -173,7 +170,7 @@ def frame(
     from layerlens.sinks._document import write_document
     from layerlens.sinks._page import pack
 
-    layers = _in_order(embeddings)
+    layers = in_order(embeddings, "show")
     given = {
         "height": height,
         "max_points": max_points,
@@ -210,7 +207,7 @@ def show(embeddings: Layers, **options: Any) -> Any:
     **options
         Those of `HtmlSink`, and ``height`` in pixels.
     """
-    layers = _in_order(embeddings)
+    layers = in_order(embeddings, "show")
     try:
         import anywidget  # noqa: F401
     except ImportError:
@@ -246,16 +243,6 @@ class _Frame:
 
     def _repr_html_(self) -> str:
         return self._text
-
-
-def _in_order(embeddings: Layers) -> list[LayerEmbedding]:
-    values = embeddings.values() if isinstance(embeddings, Mapping) else embeddings
-    layers = sorted(values, key=lambda layer: layer.index)
-    if not layers:
-        raise ArgumentError("there is no layer to show")
-    if any(layer.run is not layers[0].run for layer in layers):
-        raise ArgumentError("the layers come from several runs; show each run by itself")
-    return layers
 
 
 def _most_points(layers: list[LayerEmbedding], neighbors: bool) -> int | None:
