@@ -117,38 +117,33 @@ class Record(Recording[Rows]):
     ) -> Activations:
         """Return what was recorded up to now, without some layers."""
         with self._whole:
-            return self._activations(meta, label_names, without)
-
-    def _activations(
-        self, meta: dict[str, Any], label_names: tuple[str, ...] | None, without: Collection[str]
-    ) -> Activations:
-        facts = self.samples.facts()
-        ids = facts.pop("ids")
-        labels = facts.pop("labels", None)
-        whole = [(0, self.samples.count)]
-        layers = {}
-        for name, layer in sorted(self.layers.items(), key=lambda item: item[1].order):
-            if not layer.rows.count or name in without:
-                continue
-            spans = [np.arange(*span) for span in layer.spans]
-            rows = None if layer.spans == whole else np.concatenate(spans)
-            layers[name] = LayerActivations(
-                layer.info,
-                layer.rows,
-                ids=ids if rows is None else ids[rows],
-                rows=rows,
-                sketch=layer.sketch_text,
-                pairs=layer.pairs,
+            facts = self.samples.facts()
+            ids = facts.pop("ids")
+            labels = facts.pop("labels", None)
+            whole = [(0, self.samples.count)]
+            layers = {}
+            for name, layer in sorted(self.layers.items(), key=lambda item: item[1].order):
+                if not layer.rows.count or name in without:
+                    continue
+                spans = [np.arange(*span) for span in layer.spans]
+                rows = None if layer.spans == whole else np.concatenate(spans)
+                layers[name] = LayerActivations(
+                    layer.info,
+                    layer.rows,
+                    ids=ids if rows is None else ids[rows],
+                    rows=rows,
+                    sketch=layer.sketch_text,
+                    pairs=layer.pairs,
+                )
+            run = RunInfo(
+                layers={},
+                ids=ids,
+                labels=labels,
+                label_names=label_names,
+                thumbnails=self.samples.thumbnails(),
+                columns={name.removeprefix("column:"): values for name, values in facts.items()},
+                created=self._created,
+                versions={"torch": torch.__version__, "numpy": np.__version__},
             )
-        run = RunInfo(
-            layers={},
-            ids=ids,
-            labels=labels,
-            label_names=label_names,
-            thumbnails=self.samples.thumbnails(),
-            columns={name.removeprefix("column:"): values for name, values in facts.items()},
-            created=self._created,
-            versions={"torch": torch.__version__, "numpy": np.__version__},
-        )
-        how = "given" if self.samples.have_ids else "order"
-        return Activations(layers, run, {**meta, "ids": how})
+            how = "given" if self.samples.have_ids else "order"
+            return Activations(layers, run, {**meta, "ids": how})
