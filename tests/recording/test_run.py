@@ -364,3 +364,12 @@ def test_several_inputs_in_a_list_are_no_images():
     with ll.Probe(Pair()) as probe:
         probe.model([torch.rand(3, 8, 9), torch.rand(3, 8, 9)])
     assert probe.activations["fc"].shape == (3, 16)
+
+
+def test_a_model_without_values_is_named_where_nothing_was_recorded():
+    with torch.device("meta"):
+        model = nn.Linear(4, 2)
+    with pytest.raises(
+        ll.RecordingError, match=r"nothing was recorded: .*meta .* load the weights"
+    ):
+        ll.Probe(model).run([torch.ones(3, 4)])

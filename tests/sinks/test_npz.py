@@ -297,3 +297,24 @@ _json = st.recursive(
 def test_every_value_of_json_s_types_comes_back(value):
     text = json.dumps(_encode(value, "it"), allow_nan=False)
     assert repr(_decode(json.loads(text))) == repr(value)
+
+
+def test_a_flipped_bit_anywhere_changes_nothing_of_what_is_read_or_is_an_error(tmp_path):
+    cloud = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    acts = ll.Activations.of({"a": cloud}, labels=np.arange(5))
+    path = tmp_path / "a.npz"
+    ll.reduce(acts, "pca", metrics=False, keep_neighbors=0).save(path)
+    content = path.read_bytes()
+    names = [i for i in range(len(content)) if content.startswith(b"run/labels.npy", i)]
+    assert len(names) == 2  # before the array, and in the table of contents
+    for place in (*names, names[1] + 4, *range(0, len(content), 40)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        try:
+            found = ll.Embeddings.load(path)
+        except StoreError:
+            continue
+        assert place not in names
+        assert found.labels.tolist() == [0, 1, 2, 3, 4]
+        assert found["a"].coordinates.shape == (5, 2)

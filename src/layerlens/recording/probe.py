@@ -451,4 +451,5 @@ class Probe:
         if not record.n_taken:
             raise RecordingError(
                 "nothing was recorded: batches is empty, or none of the selected layers was called"
+                + "".join(f"; {name!r}: {why}" for name, why in self._capture.ignored.items())
             )

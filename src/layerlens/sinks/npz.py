@@ -238,6 +238,8 @@ def _check_version(content: Any, path: Path) -> None:
 
 def _read_layers(archive: zipfile.ZipFile, content: dict[str, Any]) -> list[LayerEmbedding]:
     members = set(archive.namelist())
+    for member in members:  # one whose name is damaged must not count as one that is not there
+        archive.open(member).close()
 
     def get(name: str) -> Array | None:
         if f"{name}.npy" not in members:
