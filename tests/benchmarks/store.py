@@ -4,7 +4,7 @@
     python tests/benchmarks/store.py --only memory --samples 64 512
 
 - ``write``: rows of ready tensors through a probe into a store, beside `numpy.save` of the same.
-- ``forward``: the network recorded to disk, beside its plain forward over the same images.
+- ``forward``: the network recorded to disk, and its plain forward over the same images, batch about.
 - ``list``: the script that appends every layer's output to a list, under a cap on memory, beside
   the same recorded to disk under it.
 - ``memory``: the most memory that recording takes above the plain forward's, for several numbers
@@ -12,13 +12,14 @@
 - ``open``: opening the store, and reading rows of it.
 
 Variants take turns in one process, so that a busy machine slows all alike; figures are medians of
-the rounds' ratios. It fails where recording takes more than 1.25 times the plain forward, or memory
+the rounds' ratios, with the least and the greatest for ``forward``. It fails where recording takes more than 1.25 times the plain forward, or memory
 grows with the number of images by more than 64 MiB.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import json
 import platform
@@ -29,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,25 +142,45 @@ def write(folder: Path, rounds: int) -> None:
     torch.set_num_threads(threads)
 
 
+class Turns:
+    """Batches, before each of which a network of its own takes the same one without a probe."""
+
+    def __init__(self, model: nn.Module, batches: list[torch.Tensor]) -> None:
+        self.model, self.batches, self.seconds = model, batches, 0.0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        for batch in self.batches:
+            with torch.no_grad():
+                self.seconds += timed(lambda batch=batch: feed(self.model, batch))
+            yield batch
+
+
 def forward(folder: Path, rounds: int, samples: int, size: int) -> bool:
-    """Record to disk, beside the plain forward and a record in memory."""
+    """Record to disk and in memory, batch about with the plain forward."""
     model, batches = network(), images(samples, size)
-
-    def plain() -> None:
-        with torch.no_grad():
-            for batch in batches:
-                feed(model, batch)
-
-    def record() -> None:
-        ll.Probe(model, store=folder / "resnet152.zarr").run(batches, forward=feed)
-
+    twin = copy.deepcopy(model)
     print(f"forward: ResNet-152, {samples} images at {size} x {size}, batches of {BATCH}")
-    variants = {
-        "plain forward": plain,
-        "recorded in memory": lambda: ll.Probe(model).run(batches, forward=feed),
-        "recorded to disk": record,
-    }
-    ratio = say(interleaved(variants, rounds, folder), "plain forward")
+    ratio = 0.0
+    for name, store in {"in memory": None, "to disk": folder / "resnet152.zarr"}.items():
+        taken = []
+        for turn in range(rounds + 1):  # the first warms up and does not count
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            turns = Turns(twin, batches)
+            probe = ll.Probe(model, store=store)
+            total = timed(lambda probe=probe, turns=turns: probe.run(turns, forward=feed))
+            if turn:
+                taken.append((total - turns.seconds, turns.seconds))
+        ratio = statistics.median(own / plain for own, plain in taken)
+        own, plain = (statistics.median(column) for column in zip(*taken, strict=True))
+        print(
+            f"  recorded {name:<12}{own:6.2f} s, the plain forward {plain:6.2f} s: {ratio:.3f} "
+            f"({min(a / b for a, b in taken):.3f} to {max(a / b for a, b in taken):.3f})",
+            flush=True,
+        )
     acts = ll.Activations.open(folder / "resnet152.zarr")
     widest = max(layer.dim for layer in acts.values())
     native = sum(layer.dim for layer in acts.values()) * 4 * samples
@@ -168,7 +189,7 @@ def forward(folder: Path, rounds: int, samples: int, size: int) -> bool:
         f"  {len(acts)} layers up to {widest:,} wide; {native / 2**30:.1f} GiB of values, "
         f"{acts.nbytes / 2**20:,.0f} MiB kept in {n_files:,} files"
     )
-    return ratio["recorded to disk"] <= LIMIT
+    return ratio <= LIMIT
 
 
 def open_and_slice(folder: Path) -> None:
