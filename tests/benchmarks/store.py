@@ -4,7 +4,7 @@
     python tests/benchmarks/store.py --only memory --samples 64 512
 
 - ``write``: rows of ready tensors through a probe into a store, beside `numpy.save` of the same.
-- ``forward``: the network recorded to disk, and its plain forward over the same images, batch about.
+- ``forward``: the network recorded in memory and to disk, batch about with its plain forward.
 - ``list``: the script that appends every layer's output to a list, under a cap on memory, beside
   the same recorded to disk under it.
 - ``memory``: the most memory that recording takes above the plain forward's, for several numbers
@@ -12,8 +12,9 @@
 - ``open``: opening the store, and reading rows of it.
 
 Variants take turns in one process, so that a busy machine slows all alike; figures are medians of
-the rounds' ratios, with the least and the greatest for ``forward``. It fails where recording takes more than 1.25 times the plain forward, or memory
-grows with the number of images by more than 64 MiB.
+the rounds' ratios, with the least and the greatest for ``forward``. It fails where recording takes
+more than 1.25 times the plain forward, or memory grows with the number of images by more than
+64 MiB.
 """
 
 from __future__ import annotations

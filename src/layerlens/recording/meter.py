@@ -165,19 +165,22 @@ def _products(rows: torch.Tensor) -> torch.Tensor:
     """
     if rows.device.type == "cpu":
         found = _summed(rows[:, :_PIECE])
-        if not _cancels(found):
-            if rows.shape[1] > _PIECE:
-                found += _summed(rows[:, _PIECE:])
-            if not _cancels(found):
-                return found
+        cancels = _cancels(found)
+        if not cancels and rows.shape[1] > _PIECE:
+            found += _summed(rows[:, _PIECE:])
+            cancels = _cancels(found)
+        if not cancels:
+            return found
     return _summed(rows, centred=True)
 
 
 def _cancels(products: torch.Tensor) -> bool:
     """Tell whether distances that these give are mostly what was subtracted, or none."""
-    squared = _squared(products.numpy())
-    np.fill_diagonal(squared, np.inf)
-    return not squared.min() * _CANCELS > float(products.diagonal().max())
+    values = products.numpy()
+    norms = values.diagonal()
+    squared = norms[:, None] + norms - 2 * values
+    squared.flat[:: len(values) + 1] = np.inf
+    return not squared.min() * _CANCELS > norms.max()
 
 
 def _summed(rows: torch.Tensor, *, centred: bool = False) -> torch.Tensor:
