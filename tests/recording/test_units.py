@@ -8,6 +8,7 @@ import torch
 from tests.recording.nets import plain_outputs
 from torch import nn
 
+import layerlens as ll
 from layerlens.errors import (
     ArgumentError,
     LayerlensWarning,
@@ -256,3 +257,14 @@ def test_one_unit_across_images_of_several_sizes():
         unit_across(model, images, "1", 4, names=["a"])
     with pytest.raises(ArgumentError, match="3 layers"):
         unit_across(model, images, "?", 2)
+
+
+def test_one_unit_across_images_says_in_lines_what_it_holds():
+    images = torch.zeros(2, 1, 4, 4)
+    images[0, 0, 1, 2], images[1, 0, 3, 0] = 5, 7
+    across = ll.unit_across(nn.Identity(), images, "", 0)
+    assert repr(across).splitlines() == [
+        "UnitAcross (model), channel 0: 2 images",
+        "           5  0  at (1, 2)",
+        "           7  1  at (3, 0)",
+    ]

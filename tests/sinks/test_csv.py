@@ -1,6 +1,7 @@
 """The table, read back by the standard library and by pandas."""
 
 import csv
+import os
 
 import numpy as np
 import pandas as pd
@@ -89,3 +90,10 @@ def test_layers_with_other_columns_are_refused(make_result, tmp_path):
         with pytest.raises(StoreError, match="'z'"):
             sink.write(other)
     assert {r["layer"] for r in _rows(tmp_path / "t.csv")} == {"input"}
+
+
+def test_names_that_are_no_text_are_written_as_what_they_are(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")  # what Linux lists of a disk in an old encoding
+    acts = ll.Activations.of({"a": np.eye(4)}, ids=[name, "b", "c", "d"])
+    path = ll.reduce(acts, "pca", metrics=False).save(tmp_path / "a.csv")
+    assert r"caf\udce9.png" in path.read_text(encoding="utf-8")

@@ -359,6 +359,12 @@ class UnitAcross:
     def __len__(self) -> int:
         return len(self.maps)
 
+    def __repr__(self) -> str:
+        lines = [f"UnitAcross {self.title}: {len(self)} image{'s' * (len(self) != 1)}"]
+        for name, value, place in zip(self.names, self.values, self.places, strict=True):
+            lines.append(f"  {value:10.4g}  {name}  at {tuple(map(int, place))}")
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
         count = f"{len(self)} image{'s' * (len(self) != 1)}"
         return unit_html(self, f"UnitAcross {self.title}", [count])

@@ -51,7 +51,9 @@ class CsvSink(AtomicSink[AtomicFile]):
     def __enter__(self) -> Self:
         """Make the temporary file."""
         # newline="": the csv module ends the lines itself
-        self._text = io.TextIOWrapper(self._file.open(), encoding="utf-8", newline="")
+        self._text = io.TextIOWrapper(
+            self._file.open(), encoding="utf-8", errors="backslashreplace", newline=""
+        )
         self._header = []
         self._run = None
         return self
