@@ -48,6 +48,14 @@ def test_labels_in_any_form(y, wanted):
 
 
 @pytest.mark.parametrize("store", [False, True])
+def test_a_batch_of_which_nothing_is_known_makes_no_text_of_numbers(tmp_path, store):
+    batches = [(X[:2], [1, None]), (X[2:4], [None, None]), (X[4:], [None, 0])]
+    path = tmp_path / "run.zarr" if store else None
+    assert ll.Probe(NET, store=path).run(batches).labels.tolist() == [1, -1, -1, -1, -1, 0]
+    assert ll.Probe(NET).run((X, [None] * 6)).labels is None
+
+
+@pytest.mark.parametrize("store", [False, True])
 @pytest.mark.parametrize(
     ("first", "second", "wanted"),
     [

@@ -85,7 +85,7 @@ def _is_labelled_data(batches: Any) -> bool:
 def _split_pair(x: Any, y: Any) -> Iterator[tuple[torch.Tensor, Any]]:
     refuse_masked("X", x)
     x = as_tensor(x)
-    labels = Annotation.of(labels=_classes_of_one_hot(y)).facts["labels"]
+    labels = Annotation.of(labels=_classes_of_one_hot(y)).facts.get("labels", y)
     if len(labels) != len(x):
         raise ShapeError(f"batches: X has {len(x)} samples and y has {len(labels)} labels")
     for start in range(0, len(x), _BATCH):
