@@ -126,18 +126,36 @@ def is_calling_itself(model: nn.Module) -> bool:
     return calls == 2
 
 
-@dataclass(slots=True)
 class Made:
-    """A tensor that a module put out.
+    """A tensor that a module put out, as it was then."""
 
-    `counted`: whether it counts its versions, so that a write into it cannot go unseen.
-    `folded`: the first layer whose rows are the fold of it.
-    """
+    __slots__ = ("_ref", "_sample", "_version", "folded")
 
-    ref: weakref.ref[torch.Tensor]
-    state: tuple[int, bytes]
-    counted: bool
-    folded: str | None = None
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._ref = weakref.ref(tensor)
+        self._version = None if tensor.is_inference() else tensor._version
+        self._sample = _sample(tensor) if self._version is None else None
+        self.folded: str | None = None
+        """The first layer whose rows are the fold of it."""
+
+    @property
+    def counts_versions(self) -> bool:
+        """Whether a write into the tensor is seen for certain: in inference mode it may not be."""
+        return self._version is not None
+
+    def note_fold(self, layer: str, tensor: torch.Tensor) -> None:
+        """Note that a layer folded it; what is written through ``.data`` is in no version."""
+        self.folded = layer
+        if self._sample is None and tensor.device.type == "cpu":  # else looking would be waiting
+            self._sample = _sample(tensor)
+
+    def is_now(self, tensor: torch.Tensor) -> bool:
+        """Tell whether this is the very tensor, and nothing was written into it since."""
+        if self._ref() is not tensor:  # the id of one that is gone comes again
+            return False
+        if self._version is not None and self._version != tensor._version:
+            return False
+        return self._sample is None or self._sample == _sample(tensor)
 
 
 class Makers:
@@ -156,30 +174,23 @@ class Makers:
 
     def note(self, tensor: torch.Tensor) -> Made:
         """Remember that a module put out this tensor, as it is now."""
-        made = Made(weakref.ref(tensor), _state(tensor), not tensor.is_inference())
-        self._made[id(tensor)] = made
+        made = self._made[id(tensor)] = Made(tensor)
         return made
 
     def get(self, tensor: torch.Tensor) -> Made | None:
-        """Return this very tensor, as it is now; None where no module put it out."""
+        """Return what is known of this very tensor, as it is now; None where it is new."""
         made = self._made.get(id(tensor))
-        if made is None or made.ref() is not tensor:  # the id of one that is gone comes again
-            return None
-        return made if made.state == _state(tensor) else None
+        return made if made is not None and made.is_now(tensor) else None
 
 
-def _state(tensor: torch.Tensor) -> tuple[int, bytes]:
-    """Return what changes when a tensor is written: its version, and a sample of its values.
-
-    Tensors of inference mode count no versions, and what is written through ``.data`` is in none.
-    """
-    inference = tensor.is_inference()
-    version = -1 if inference else tensor._version
-    if tensor.device.type != "cpu" and not inference:
-        return version, b""  # looking would be waiting
+def _sample(tensor: torch.Tensor) -> bytes:
+    """Return a few values of a tensor, evenly spread."""
     if tensor.layout != torch.strided or tensor.is_quantized:
-        return version, b""
-    plain = tensor.detach().as_subclass(torch.Tensor)
-    each = 4 if inference else 2  # a value that is in no cache yet takes its time
+        return b""
+    plain = tensor.detach()
+    if type(plain) is not torch.Tensor:
+        plain = plain.as_subclass(torch.Tensor)
+    each = 4 if tensor.is_inference() else 2  # a value that is in no cache yet takes its time
     few = plain[tuple(slice(None, None, max(1, -(-size // each))) for size in plain.shape)]
-    return version, few.cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+    few = few if few.dtype in (torch.float32, torch.float64) else few.float()
+    return few.numpy(force=True).tobytes()

@@ -344,6 +344,7 @@ class Capture:
         if key in self.skipped:
             return
         with torch.no_grad():
+            given = tensor
             tensor = tensor.detach()
             if type(tensor) is not torch.Tensor:  # its operations may be the user's own
                 tensor = tensor.as_subclass(torch.Tensor)
@@ -374,14 +375,14 @@ class Capture:
                 structure.format_path(path),
                 readout,
                 maker=None if turned else made.folded,
-                is_certain=made.counted,
+                is_certain=made.counts_versions,
             )
             if self._last_call_only:  # which call is the last is known when the batch ends
                 self._held[key] = replace(output, tensor=tensor.clone())
             else:
                 folded = self._record(key, output)
                 if folded and made.folded is None and not turned:
-                    made.folded = key
+                    made.note_fold(key, given)
 
     def _record(self, key: str, output: Output) -> bool:
         try:
