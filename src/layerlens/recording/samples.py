@@ -59,7 +59,11 @@ class Annotation:
             if values is not None
         }
         # where nothing is known of a batch, another batch tells whether it is numbers or text
-        facts = {n: v for n, v in facts.items() if v.dtype.kind != "U" or v.any() or n == "ids"}
+        facts = {
+            name: values
+            for name, values in facts.items()
+            if name == "ids" or values.dtype.kind != "U" or (values != "").any()
+        }
         pictures = None if inputs is None else thumbnails_of(inputs)
         lengths = {name.removeprefix("column:"): len(values) for name, values in facts.items()}
         if pictures is not None:
