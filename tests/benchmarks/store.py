@@ -78,6 +78,11 @@ def timed(run: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+
+
 def interleaved(
     variants: dict[str, Callable[[], Any]], rounds: int, folder: Path
 ) -> dict[str, list[float]]:
@@ -85,8 +90,7 @@ def interleaved(
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(rounds + 1):  # the first warms up and does not count
         for name, run in variants.items():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            empty(folder)
             seconds = timed(run)
             if turn:
                 taken[name].append(seconds)
@@ -168,8 +172,7 @@ def forward(folder: Path, rounds: int, samples: int, size: int) -> bool:
     for name, store in {"in memory": None, "to disk": folder / "resnet152.zarr"}.items():
         taken = []
         for turn in range(rounds + 1):  # the first warms up and does not count
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            empty(folder)
             turns = Turns(twin, batches)
             probe = ll.Probe(model, store=store)
             total = timed(lambda probe=probe, turns=turns: probe.run(turns, forward=feed))

@@ -126,6 +126,12 @@ def is_calling_itself(model: nn.Module) -> bool:
     return calls == 2
 
 
+def plain(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor without its history, whose operations are torch's and not the user's own."""
+    tensor = tensor.detach()
+    return tensor if type(tensor) is torch.Tensor else tensor.as_subclass(torch.Tensor)
+
+
 class Made:
     """A tensor that a module put out, as it was then."""
 
@@ -187,10 +193,8 @@ def _sample(tensor: torch.Tensor) -> bytes:
     """Return a few values of a tensor, evenly spread."""
     if tensor.layout != torch.strided or tensor.is_quantized:
         return b""
-    plain = tensor.detach()
-    if type(plain) is not torch.Tensor:
-        plain = plain.as_subclass(torch.Tensor)
     each = 4 if tensor.is_inference() else 2  # a value that is in no cache yet takes its time
-    few = plain[tuple(slice(None, None, max(1, -(-size // each))) for size in plain.shape)]
+    places = tuple(slice(None, None, max(1, -(-size // each))) for size in tensor.shape)
+    few = plain(tensor)[places]
     few = few if few.dtype in (torch.float32, torch.float64) else few.float()
     return few.numpy(force=True).tobytes()

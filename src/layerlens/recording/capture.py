@@ -22,6 +22,7 @@ from layerlens.recording.batch import (
     first_tensor,
     image_list,
     is_calling_itself,
+    plain,
     possible_sizes,
 )
 from layerlens.recording.hooks import Hooks, in_backward, untouchable
@@ -344,10 +345,7 @@ class Capture:
         if key in self.skipped:
             return
         with torch.no_grad():
-            given = tensor
-            tensor = tensor.detach()
-            if type(tensor) is not torch.Tensor:  # its operations may be the user's own
-                tensor = tensor.as_subclass(torch.Tensor)
+            given, tensor = tensor, plain(tensor)
             if batch.size is None:
                 batch.size = tensor.shape[0]
             second = tensor.ndim > 2 and puts_batch_second(module, path[0] if path else None)

@@ -19,7 +19,7 @@ from layerlens._options import refuse_masked
 from layerlens.errors import RecordingError, ShapeError
 from layerlens.recording import tables
 from layerlens.recording.batch import batch_size, image_list
-from layerlens.recording.samples import Annotation, as_tensor, looks_like_images
+from layerlens.recording.samples import Annotation, as_tensor, is_missing, looks_like_images
 
 __all__ = ["Fed", "as_batches", "class_names", "evaluation", "expected_samples", "feed"]
 
@@ -220,7 +220,7 @@ def _is_labels(value: Any) -> bool:
     return isinstance(value, tuple | list) and all(
         isinstance(one, str | Real | np.generic | date | None)
         or (isinstance(one, torch.Tensor) and not one.ndim)
-        or repr(one) == "<NA>"
+        or is_missing(one)
         for one in value
     )
 

@@ -177,10 +177,9 @@ def _products(rows: torch.Tensor) -> torch.Tensor:
 def _cancels(products: torch.Tensor) -> bool:
     """Tell whether distances that these give are mostly what was subtracted, or none."""
     values = products.numpy()
-    norms = values.diagonal()
-    squared = norms[:, None] + norms - 2 * values
+    squared = _squared(values)
     squared.flat[:: len(values) + 1] = np.inf
-    return not squared.min() * _CANCELS > norms.max()
+    return not squared.min() * _CANCELS > values.diagonal().max()
 
 
 def _summed(rows: torch.Tensor, *, centred: bool = False) -> torch.Tensor:
@@ -198,6 +197,6 @@ def _summed(rows: torch.Tensor, *, centred: bool = False) -> torch.Tensor:
 
 
 def _squared(products: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    norms = np.diag(products).astype(np.float64)
+    norms = products.diagonal().astype(np.float64)
     squared: npt.NDArray[np.float64] = np.maximum(norms[:, None] + norms - 2 * products, 0.0)
     return squared

@@ -119,9 +119,8 @@ def send(
         hooks = stack.enter_context(hooked(model, root))
         if reader is not None:
             reader.attach(hooks)
-        record = cast(
-            "Recording[Any]", taker
-        )  # the capture calls add, commit and drop, and no more
+        # the capture calls add, commit and drop, and no more
+        record = cast("Recording[Any]", taker)
         capture = Capture(root, found, readouts_for("flatten", names), record, last_call_only=False)
         capture.caller_ends_batches = True
         capture.attach(hooks, inputs=False)

@@ -15,7 +15,15 @@ from torch.nn import functional
 from layerlens._options import refuse_masked
 from layerlens.errors import ShapeError
 
-__all__ = ["Annotation", "Samples", "as_fact", "as_tensor", "looks_like_images", "thumbnails_of"]
+__all__ = [
+    "Annotation",
+    "Samples",
+    "as_fact",
+    "as_tensor",
+    "is_missing",
+    "looks_like_images",
+    "thumbnails_of",
+]
 
 Array = npt.NDArray[Any]
 
@@ -130,17 +138,22 @@ def as_fact(name: str, values: Any) -> Array:
     return array
 
 
+def is_missing(one: Any) -> bool:
+    """Tell whether something stands for what is not known: None, NaN, and pandas' two."""
+    return repr(one) in _MISSING
+
+
 def _mixed(name: str, values: Array) -> Array:
     """Return numbers or text for things of which some are missing."""
-    given = values.ravel().tolist()
-    known = [one for one in given if repr(one) not in _MISSING]
+    given = [None if is_missing(one) else one for one in values.ravel().tolist()]
+    known = [one for one in given if one is not None]
     if known and name != "ids" and all(isinstance(one, Real) for one in known):
         whole = name == "labels" and all(isinstance(one, Integral) for one in known)
         blank = -1 if whole else np.nan
-        numbers = np.asarray([blank if repr(one) in _MISSING else one for one in given])
+        numbers = np.asarray([blank if one is None else one for one in given])
         if numbers.dtype.kind in "iuf":
             return numbers.reshape(values.shape)
-    texts = ["" if repr(one) in _MISSING else str(one) for one in given]
+    texts = ["" if one is None else str(one) for one in given]
     return np.asarray(texts, str).reshape(values.shape)
 
 

@@ -80,9 +80,12 @@ def pack(
     rows = page_rows(run.n_samples, columns, max_points, seed)
     notes = list(rows.notes)
     components = 3 if max(layer.coordinates.shape[1] for layer in layers) > 2 else 2
-    frame, positions = _positions(layers, rows, components)
+    placed = [_placed(layer, rows, components) for layer in layers]
+    frame, positions = _positions(layers, placed, len(rows.samples), components)
     sections: dict[str, bytes | list[str]] = {"positions": positions.tobytes()}
-    present = np.stack([_present(layer, rows, components) for layer in layers])
+    present = np.zeros(positions.shape[:2], np.uint8)
+    for row, (page, _) in zip(present, placed, strict=True):
+        row[page] = 1
     if not present.all():
         sections["present"] = present.tobytes()
     for i, column in enumerate(columns):
@@ -120,9 +123,15 @@ def pack(
 
 
 def _positions(
-    layers: Sequence[LayerEmbedding], rows: PageRows, components: int
+    layers: Sequence[LayerEmbedding],
+    placed: Sequence[tuple[Array, Array]],
+    n_rows: int,
+    components: int,
 ) -> tuple[dict[str, Any], Array]:
-    """Return the frame of all layers, and where in it each point is."""
+    """Return the frame of all layers, and where in it each point is.
+
+    `placed`: of each layer, what `_placed` found.
+    """
     clouds = [np.asarray(layer.coordinates, dtype=np.float64)[:, :components] for layer in layers]
     low, high = np.full(components, np.inf), np.full(components, -np.inf)
     for cloud in clouds:
@@ -133,14 +142,13 @@ def _positions(
     low, high = (np.where(np.isfinite(edge), edge, 0.0) for edge in (low, high))
     center = low / 2 + high / 2
     scale = float((high - low).max()) * _MARGIN or 1.0
-    out = np.full((len(layers), len(rows.samples), components), _FULL, dtype="<u2")
-    for i, (layer, cloud) in enumerate(zip(layers, clouds, strict=True)):
+    out = np.full((len(layers), n_rows, components), _FULL, dtype="<u2")
+    for i, (cloud, (page, own)) in enumerate(zip(clouds, placed, strict=True)):
         full = np.tile(center, (len(cloud), 1))
         full[:, : cloud.shape[1]] = cloud
         shares = np.nan_to_num((full - center) / scale) + 0.5
         quantised = np.rint(np.clip(shares, 0, 1) * _FULL)
         quantised[:, 1] = _FULL - quantised[:, 1]  # on a screen y grows downwards
-        page, own = _placed(layer, rows, components)
         out[i, page] = quantised[own]
     return {"center": center.tolist(), "scale": scale}, out
 
@@ -150,12 +158,6 @@ def _placed(layer: LayerEmbedding, rows: PageRows, components: int) -> tuple[Arr
     page, own = rows.of(layer)
     known = np.isfinite(layer.coordinates[own, :components]).all(1)
     return page[known], own[known]
-
-
-def _present(layer: LayerEmbedding, rows: PageRows, components: int) -> Array:
-    present = np.zeros(len(rows.samples), dtype=np.uint8)
-    present[_placed(layer, rows, components)[0]] = 1
-    return present
 
 
 def _per_layer(
